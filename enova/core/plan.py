@@ -1,0 +1,133 @@
+"""What would be done, as values: actions, notes and refusals, in the order of their doing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from enova.core.fingerprint import Change
+from enova.core.launch import Launch
+from enova.core.observed import Instance
+
+
+class Verb(StrEnum):
+    """What an action does to its target. The order is the order of lines in a plan."""
+
+    CREATE = "create"
+    START = "start"
+    REPLACE = "replace"
+    ROUTE = "route"
+    UNROUTE = "unroute"
+    REMOVE = "remove"
+
+
+SYMBOLS = {
+    Verb.CREATE: "+",
+    Verb.START: "+",
+    Verb.REPLACE: "±",
+    Verb.ROUTE: "~",
+    Verb.UNROUTE: "~",
+    Verb.REMOVE: "-",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One step a user would recognise. The executor turns it into single effects (enova.core.rollout)."""
+
+    verb: Verb
+    target: str
+    service: str
+    cause: str
+    """Why, in words; never empty."""
+    wave: int
+    """Actions of a service run wave by wave; those of one wave side by side."""
+    changes: tuple[Change, ...] = ()
+    launch: Launch | None = None
+    """What to have at the end; None when something only goes away."""
+    new: Instance | None = None
+    """What is there already of `launch`."""
+    old: Instance | None = None
+    """What goes away."""
+    stop_first: bool = False
+    """Whether the old instance has to go before the new one can come."""
+    impact: str = ""
+    """What users of the service notice, in words; empty if nothing."""
+    worker_url: str | None = None
+    """For UNROUTE: the worker that is not there any more."""
+
+    def __str__(self) -> str:
+        changed = "".join(f"; {change}" for change in self.changes)
+        impact = f" [{self.impact}]" if self.impact else ""
+        return f"{SYMBOLS[self.verb]} {self.verb} {self.target}: {self.cause}{changed}{impact}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Note:
+    """Something worth saying about a service that is not an action."""
+
+    service: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.service}: {self.message}" + (f" (hint: {self.hint})" if self.hint else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything one pass would do. Equal inputs give equal plans, byte for byte."""
+
+    actions: tuple[Action, ...] = ()
+    notes: tuple[Note, ...] = ()
+    """What the user should know: suspended, emulated, unhealthy."""
+    unknowns: tuple[Note, ...] = ()
+    """What could not be looked at; nothing is planned for these services."""
+    refusals: tuple[Note, ...] = ()
+    """Why the plan must not be applied as it stands."""
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 in sync, 1 could not look or refused, 2 changes pending."""
+        if self.unknowns or self.refusals:
+            return 1
+        return 2 if self.actions else 0
+
+    @property
+    def checksum(self) -> str:
+        """Return a digest of what would be done and to what; it moves when the world or the specs move."""
+        text = json.dumps([_identity(action) for action in self.actions], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def summary(self) -> str:
+        """Return the closing line: `Plan: 2 to create, 1 to replace, 0 to remove`."""
+        if not self.actions:
+            return "In sync: nothing to do" if self.exit_code == 0 else "Plan: nothing will be done"
+        count = Counter(action.verb for action in self.actions)
+        words = {Verb.CREATE: "create", Verb.REPLACE: "replace", Verb.REMOVE: "remove"}
+        rest = {Verb.START: "start", Verb.ROUTE: "route", Verb.UNROUTE: "unroute"}
+        parts = [f"{count[verb]} to {word}" for verb, word in words.items()]
+        parts += [f"{count[verb]} to {word}" for verb, word in rest.items() if count[verb]]
+        return f"Plan: {', '.join(parts)}"
+
+    def __str__(self) -> str:
+        lines = [str(action) for action in self.actions]
+        lines += [f"note: {note}" for note in self.notes]
+        lines += [f"unknown: {note}" for note in self.unknowns]
+        lines += [f"refused: {note}" for note in self.refusals]
+        return "\n".join([*lines, self.summary])
+
+
+def _identity(action: Action) -> dict[str, Any]:
+    return {
+        "action": str(action),
+        "devices": action.launch.devices if action.launch else (),
+        "new": action.new.id if action.new else None,
+        "old": action.old.id if action.old else None,
+        "wave": action.wave,
+    }

@@ -1,0 +1,1 @@
+"""Values to text, JSON and Markdown. Formats, never decides, never prints."""
