@@ -54,6 +54,10 @@ def settings(launch: Launch) -> dict[str, Any]:
         flat[f"{section}.shm_bytes"] = launch.shm_bytes
     if launch.gpus:
         flat[f"{section}.gpus"] = launch.gpus
+    if launch.role is Role.GATEWAY:
+        # A gateway's address is the user's choice, a replica's is wherever there was room.
+        flat |= {"gateway.host": launch.host, "gateway.port": launch.port}
+        flat |= {"gateway.metrics_port": launch.metrics_port} if launch.metrics_port else {}
     return dict(sorted(flat.items()))
 
 

@@ -57,6 +57,7 @@ class Launch:
     runtime: str
     slot: int = 0
     host: str = "127.0.0.1"
+    """Host address to listen on. The runtime adds host and port to the command line, `args` never hold them."""
     port: int | None = None
     """Host port to listen on; None lets the runtime choose a free one."""
     metrics_port: int | None = None

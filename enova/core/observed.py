@@ -65,6 +65,8 @@ class Instance:
     created_at: float = 0.0
     """Unix time, seconds."""
     exit_code: int | None = None
+    restarts: int | None = None
+    """How often the runtime restarted it by itself; None where that is not known."""
     detail: str = ""
     """The runtime's own words on the state ("Exited (137) 3 minutes ago")."""
 

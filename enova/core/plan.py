@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from enova.core.fingerprint import Change
 from enova.core.launch import Launch
 from enova.core.observed import Instance
+from enova.core.rollout import Effect, RolloutPolicy, Step, bring_up, take_down
 
 
 class Verb(StrEnum):
@@ -59,6 +60,17 @@ class Action:
     """What users of the service notice, in words; empty if nothing."""
     worker_url: str | None = None
     """For UNROUTE: the worker that is not there any more."""
+    policy: RolloutPolicy = field(default_factory=RolloutPolicy)
+    """How to go about it."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Return the single effects that carry this action out, in order."""
+        if self.verb is Verb.UNROUTE:
+            return (Step(Effect.UNROUTE),)
+        up = bring_up(self.launch, self.new) if self.launch else ()
+        down = take_down(self.old) if self.old else ()
+        return (*down, *up) if self.stop_first else (*up, *down)
 
     def __str__(self) -> str:
         changed = "".join(f"; {change}" for change in self.changes)

@@ -1,0 +1,76 @@
+"""How an action is carried out: a fixed sequence of single effects.
+
+Bring up: create, start, wait until ready, smoke-probe, and only then route. Take down: unroute, let in-flight
+requests end, stop, remove. A replace brings the new one up first, unless there is no room for both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from enova.core.launch import Launch, Role, SecretRef
+from enova.core.observed import Instance, State
+
+
+class Effect(StrEnum):
+    """One thing done to the world."""
+
+    CREATE = "create"
+    START = "start"
+    READY = "wait until ready"
+    PROBE = "probe"
+    ROUTE = "route"
+    UNROUTE = "unroute"
+    DRAIN = "drain"
+    STOP = "stop"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutPolicy:
+    """How a service wants its instances brought up and taken down."""
+
+    surge: int = 1
+    """How many extra replicas may exist while replacing."""
+    max_unavailable: int = 0
+    """How many replicas may be down while replacing."""
+    ready_timeout_s: float = 1200.0
+    drain_timeout_s: float = 30.0
+    stop_timeout_s: float = 30.0
+    probe_prompt: str = "Hello"
+    probe_max_tokens: int = 4
+    probe_timeout_s: float = 60.0
+    api_key: SecretRef | None = None
+    """What a probe authenticates with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One effect on one instance: `launch` when bringing up, `instance` when it exists already."""
+
+    effect: Effect
+    launch: Launch | None = None
+    instance: Instance | None = None
+
+
+def bring_up(launch: Launch, existing: Instance | None) -> tuple[Step, ...]:
+    """Return the steps from whatever there is of `launch` to it serving."""
+    effects = [Effect.READY]
+    if launch.role is Role.REPLICA:
+        effects += [Effect.PROBE, Effect.ROUTE]
+    if existing is None or existing.state is not State.RUNNING:
+        effects.insert(0, Effect.START)
+    if existing is None:
+        effects.insert(0, Effect.CREATE)
+    return tuple(Step(effect, launch, existing) for effect in effects)
+
+
+def take_down(instance: Instance) -> tuple[Step, ...]:
+    """Return the steps from whatever state `instance` is in to its absence."""
+    effects = [Effect.STOP, Effect.REMOVE]
+    if instance.role is Role.REPLICA:
+        # A worker that died stays on its gateway's list until it is taken off.
+        drain = [Effect.DRAIN] if instance.state is State.RUNNING else []
+        effects = [Effect.UNROUTE, *drain, *effects]
+    return tuple(Step(effect, None, instance) for effect in effects)
