@@ -12,7 +12,7 @@ from typing import Any
 from enova.core.fingerprint import Change
 from enova.core.launch import Launch
 from enova.core.observed import Instance
-from enova.core.rollout import Effect, RolloutPolicy, Step, bring_up, take_down
+from enova.core.rollout import RolloutPolicy
 
 
 class Verb(StrEnum):
@@ -62,15 +62,6 @@ class Action:
     """For UNROUTE: the worker that is not there any more."""
     policy: RolloutPolicy = field(default_factory=RolloutPolicy)
     """How to go about it."""
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """Return the single effects that carry this action out, in order."""
-        if self.verb is Verb.UNROUTE:
-            return (Step(Effect.UNROUTE),)
-        up = bring_up(self.launch, self.new) if self.launch else ()
-        down = take_down(self.old) if self.old else ()
-        return (*down, *up) if self.stop_first else (*up, *down)
 
     def __str__(self) -> str:
         changed = "".join(f"; {change}" for change in self.changes)

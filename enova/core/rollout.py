@@ -13,14 +13,19 @@ from enova.core.launch import Launch, Role, SecretRef
 from enova.core.observed import Instance, State
 
 
-class Effect(StrEnum):
-    """One thing done to the world."""
+class Up(StrEnum):
+    """One effect on the way to an instance that serves."""
 
     CREATE = "create"
     START = "start"
     READY = "wait until ready"
     PROBE = "probe"
     ROUTE = "route"
+
+
+class Down(StrEnum):
+    """One effect on the way to an instance's absence."""
+
     UNROUTE = "unroute"
     DRAIN = "drain"
     STOP = "stop"
@@ -45,32 +50,24 @@ class RolloutPolicy:
     """What a probe authenticates with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One effect on one instance: `launch` when bringing up, `instance` when it exists already."""
-
-    effect: Effect
-    launch: Launch | None = None
-    instance: Instance | None = None
-
-
-def bring_up(launch: Launch, existing: Instance | None) -> tuple[Step, ...]:
-    """Return the steps from whatever there is of `launch` to it serving."""
-    effects = [Effect.READY]
+def bring_up(launch: Launch, existing: Instance | None) -> tuple[Up, ...]:
+    """Return the effects from whatever there is of `launch` to it serving."""
+    effects = [Up.READY]
     if launch.role is Role.REPLICA:
-        effects += [Effect.PROBE, Effect.ROUTE]
+        effects += [Up.PROBE, Up.ROUTE]
     if existing is None or existing.state is not State.RUNNING:
-        effects.insert(0, Effect.START)
+        effects.insert(0, Up.START)
     if existing is None:
-        effects.insert(0, Effect.CREATE)
-    return tuple(Step(effect, launch, existing) for effect in effects)
+        effects.insert(0, Up.CREATE)
+    return tuple(effects)
 
 
-def take_down(instance: Instance) -> tuple[Step, ...]:
-    """Return the steps from whatever state `instance` is in to its absence."""
-    effects = [Effect.STOP, Effect.REMOVE]
-    if instance.role is Role.REPLICA:
-        # A worker that died stays on its gateway's list until it is taken off.
-        drain = [Effect.DRAIN] if instance.state is State.RUNNING else []
-        effects = [Effect.UNROUTE, *drain, *effects]
-    return tuple(Step(effect, None, instance) for effect in effects)
+def take_down(instance: Instance) -> tuple[Down, ...]:
+    """Return the effects from whatever state `instance` is in to its absence.
+
+    A worker that died stays on its gateway's list until it is taken off.
+    """
+    effects = [Down.UNROUTE] if instance.role is Role.REPLICA else []
+    if instance.state is State.RUNNING:
+        effects += [Down.DRAIN, Down.STOP] if instance.role is Role.REPLICA else [Down.STOP]
+    return (*effects, Down.REMOVE)

@@ -52,6 +52,13 @@ class Runtime(Protocol):
         """Remove a stopped instance and all that is kept for it. A running one is stopped by force."""
         ...
 
+    def remember_routes(self, instance_id: str, worker_urls: frozenset[str]) -> None:
+        """Keep a gateway's workers with it, so that it finds them again when the runtime restarts it by itself.
+
+        A runtime that restarts nothing has nothing to do here.
+        """
+        ...
+
     def logs(self, instance_id: str, *, tail: int | None, follow: bool) -> Iterator[str]:
         """Yield log lines, oldest first, without line ends; the last `tail` of them, then new ones if `follow`."""
         ...

@@ -1,0 +1,88 @@
+"""Wait for an instance to become ready, or for its requests to end. Always bounded, always interruptible."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import islice
+from typing import Protocol
+
+from enova.core.observed import Instance, State
+from enova.core.runtime import Engine, Report, Runtime
+from enova.errors import ApplyError, ObserveError
+
+READY_POLL_S = 0.3
+LOG_EVERY_S = 2.0
+DRAIN_POLL_S = 0.25
+CRASH_LOOP_RESTARTS = 2
+"""A start that the runtime had to repeat this often will not get better by waiting."""
+LAST_LINES = 15
+
+
+class Stop(Protocol):
+    """What threading.Event offers, as far as it is used here."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+def wait_ready(
+    runtime: Runtime, instance_id: str, ready: Callable[[str], bool], timeout_s: float, report: Report, stop: Stop
+) -> Instance:
+    """Return the instance once `ready(url)` holds; raise ApplyError, with its last words, if it will not be."""
+    begin = time.monotonic()
+    restarts_before: int | None = None
+    next_log = begin + LOG_EVERY_S
+    while True:
+        instance = runtime.get(instance_id)
+        if instance is None:
+            raise ApplyError("it disappeared while it was starting", hint="apply again")
+        if instance.state is State.EXITED:
+            code = "" if instance.exit_code is None else f" with code {instance.exit_code}"
+            raise _failed(runtime, instance, f"it exited{code} before it was ready")
+        restarts_before = instance.restarts if restarts_before is None else restarts_before
+        if (instance.restarts or 0) - (restarts_before or 0) >= CRASH_LOOP_RESTARTS:
+            raise _failed(runtime, instance, "it keeps exiting before it is ready")
+        if instance.url and ready(instance.url):
+            return instance
+        now = time.monotonic()
+        if now - begin > timeout_s:
+            raise _failed(runtime, instance, f"it was not ready within {timeout_s:.0f} s (rollout.ready_timeout)")
+        if now >= next_log:
+            next_log = now + LOG_EVERY_S
+            report(_last_line(runtime, instance_id))
+        if stop.wait(READY_POLL_S):
+            raise ApplyError("interrupted", hint="it goes on starting; apply again to continue from here")
+
+
+def wait_drained(engine: Engine, url: str, timeout_s: float, report: Report) -> None:
+    """Return when nothing is in flight at `url`, or after `timeout_s`.
+
+    Zero has to be read twice: a request the gateway sent just before it stopped routing may still be on its way.
+    A count that cannot be read is not zero.
+    """
+    deadline = time.monotonic() + timeout_s
+    zeros = 0
+    while zeros < 2 and time.monotonic() < deadline:
+        count = engine.in_flight(url)
+        zeros = zeros + 1 if count == 0 else 0
+        report("drain" if count is None else f"drain: {count} in flight")
+        time.sleep(DRAIN_POLL_S)
+
+
+def _failed(runtime: Runtime, instance: Instance, what: str) -> ApplyError:
+    try:
+        lines = list(runtime.logs(instance.id, tail=LAST_LINES, follow=False))
+    except (ApplyError, ObserveError) as error:
+        lines = [f"(its log could not be read: {error.message})"]
+    last = "".join(f"\n    | {line}" for line in lines)
+    return ApplyError(f"{what}{last}", hint=f"see `enova logs {instance.target}`")
+
+
+def _last_line(runtime: Runtime, instance_id: str) -> str:
+    try:
+        lines = list(islice(runtime.logs(instance_id, tail=1, follow=False), 1))
+    except (ApplyError, ObserveError):
+        return "starting"
+    return lines[0] if lines else "starting"

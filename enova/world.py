@@ -1,0 +1,22 @@
+"""Everything outside that one tick touches, in one value, so that tests can put another world in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from enova.core.launch import SecretRef
+from enova.core.observed import Gpu, Unknown
+from enova.core.runtime import Engine, Gateway, Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The runtimes by name, the gateway and engine protocols, the GPUs and the secrets of this host."""
+
+    runtimes: Mapping[str, Runtime]
+    gateway: Gateway
+    engine: Engine
+    gpus: Callable[[], tuple[Gpu, ...] | Unknown]
+    read_secret: Callable[[SecretRef], str]
+    """Raises ApplyError where the value cannot be had."""
