@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import httpx
@@ -131,4 +132,5 @@ def _in_flight(exposition: str) -> int | None:
     seen = {sample.name for sample in samples}
     if not seen.issuperset(IN_FLIGHT_METRICS):
         return None
-    return int(sum(sample.value for sample in samples if sample.name in IN_FLIGHT_METRICS))
+    total = sum(sample.value for sample in samples if sample.name in IN_FLIGHT_METRICS)
+    return int(total) if math.isfinite(total) else None
