@@ -1,0 +1,181 @@
+"""The Docker runtime: Enova's Runtime protocol as calls of the Engine API."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from enova.adapters.containers import images
+from enova.adapters.containers.body import body
+from enova.adapters.containers.failures import doing, gone_is_fine, looking
+from enova.adapters.containers.labels import OWNER, as_listed, instance_of, look_at
+from enova.adapters.containers.lines import lines
+from enova.core.fingerprint import instance_name
+from enova.core.launch import Launch
+from enova.core.observed import Instance, Look
+from enova.core.runtime import Report
+from enova.errors import ApplyError
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+ROUTES_FOLDER = "/var/lib/enova"
+ROUTES_FILE = "routes"
+"""Read by the gateway image's entrypoint at every start."""
+LOOK_TIMEOUT_S = 10
+ACT_TIMEOUT_S = 120
+"""Removing a large container on a slow disk can take minutes; looking at it cannot."""
+
+
+class DockerRuntime:
+    """Runs instances as containers on one Docker engine. Constructing it connects to nothing.
+
+    The engine is the one at `base_url`, or else the one DOCKER_HOST names. Health checks go to ports published on
+    loopback, so it has to be on this host.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self, base_url: str | None = None, *, network: str = "enova", gateway_base: str = images.GATEWAY_BASE
+    ) -> None:
+        self.where = base_url or os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
+        self._base_url = base_url
+        self._network = network
+        self._gateway_base = gateway_base
+        self._one_pull = threading.Lock()
+
+    def look(self) -> Look:
+        """Return everything that is ours here and the names others hold, in one call of the engine."""
+        return look_at(self._list())
+
+    def get(self, instance_id: str) -> Instance | None:
+        """Return one container of ours as it is now, with its restarts, or None if it is gone."""
+        from docker.errors import NotFound
+
+        with looking(self.where):
+            try:
+                return instance_of(as_listed(self._observer.inspect_container(instance_id)))
+            except NotFound:
+                return None
+
+    def create(self, launch: Launch, secrets: Mapping[str, str], report: Report) -> str:
+        """Make the container, with its image and network, without starting it; return its id."""
+        name = instance_name(launch)
+        if existing := self._own(name):
+            return existing
+        image = images.image_of(launch)
+        with doing(f"create {name}", self.where):
+            with self._one_pull:
+                images.ensure(self._engine, image, report, self._gateway_base)
+            self._have_network()
+            return self._make(name, body(launch, image, secrets, self._network))
+
+    def start(self, instance_id: str) -> None:
+        """Start a created or exited container."""
+        instance = self.get(instance_id)
+        if instance is None:
+            raise ApplyError(f"start {instance_id[:12]}: it is gone", hint="run apply again, which plans anew")
+        with doing(f"start {instance.name}", self.where):
+            self._engine.start(instance_id)
+
+    def stop(self, instance_id: str, timeout_s: float) -> None:
+        """Ask it to end, and have the engine kill it after `timeout_s`."""
+        if instance := self.get(instance_id):
+            with doing(f"stop {instance.name}", self.where), gone_is_fine():
+                self._engine.stop(instance_id, timeout=math.ceil(timeout_s))
+
+    def remove(self, instance_id: str) -> None:
+        """Remove the container, its logs and its unnamed volumes. Named volumes, such as a model cache, stay."""
+        if instance := self.get(instance_id):
+            with doing(f"remove {instance.name}", self.where), gone_is_fine():
+                self._engine.remove_container(instance_id, v=True, force=True)
+
+    def logs(self, instance_id: str, *, tail: int | None, follow: bool) -> Iterator[str]:
+        """Yield its log lines, standard output and error together."""
+        if self.get(instance_id) is None:
+            raise ApplyError(f"{instance_id[:12]} is gone, and its logs with it")
+        with looking(self.where):
+            stream = self._engine.logs(
+                instance_id, stream=True, follow=follow, tail="all" if tail is None else tail
+            )
+            try:
+                yield from lines(stream)
+            finally:
+                stream.close()
+
+    def remember_routes(self, instance_id: str, worker_urls: frozenset[str]) -> None:
+        """Keep a gateway's workers inside its container, so that it has them again when Docker restarts it."""
+        instance = self.get(instance_id)
+        if instance is None:
+            raise ApplyError(f"remember the routes of {instance_id[:12]}: it is gone")
+        content = "".join(f"{url}\n" for url in sorted(worker_urls)).encode()
+        with doing(f"remember the routes of {instance.name}", self.where):
+            self._engine.put_archive(instance_id, ROUTES_FOLDER, images.archive({ROUTES_FILE: content}))
+
+    def close(self) -> None:
+        """Close the connections. Not needed at the end of a process."""
+        for kind in ("_observer", "_engine"):
+            if client := self.__dict__.pop(kind, None):
+                client.close()
+
+    @cached_property
+    def _observer(self) -> APIClient:
+        return self._connect(LOOK_TIMEOUT_S)
+
+    @cached_property
+    def _engine(self) -> APIClient:
+        return self._connect(ACT_TIMEOUT_S, version=self._observer.api_version)
+
+    def _connect(self, timeout_s: int, version: str | None = None) -> APIClient:
+        """Without a version this asks the engine for its own."""
+        import docker
+        from docker.utils import kwargs_from_env
+
+        address: Any = {"base_url": self._base_url} if self._base_url else kwargs_from_env()
+        return docker.APIClient(**address, timeout=timeout_s, version=version)
+
+    def _list(self, filters: dict[str, list[str]] | None = None) -> list[dict[str, Any]]:
+        with looking(self.where):
+            found: list[dict[str, Any]] = self._observer.containers(all=True, filters=filters)
+        return found
+
+    def _own(self, name: str) -> str | None:
+        """Return the id of our container of that name, None if there is none; a stranger's is an error."""
+        for item in self._list({"name": [f"^/?{name}$"]}):
+            if instance_of(item) is None:
+                raise ApplyError(
+                    f"create {name}: a container of that name is there already, and it is not Enova's",
+                    hint=f"see what it is with `docker inspect {name}`, then rename or remove it",
+                )
+            return str(item["Id"])
+        return None
+
+    def _make(self, name: str, wanted: dict[str, Any]) -> str:
+        from docker.errors import APIError
+
+        try:
+            made = self._engine.create_container_from_config(wanted, name)  # type: ignore[no-untyped-call]
+            return str(made["Id"])
+        except APIError as error:
+            if error.status_code == 409 and (existing := self._own(name)):
+                return existing
+            raise
+
+    def _have_network(self) -> None:
+        """Two applies may both find it missing: the second one's conflict is what it wanted."""
+        from docker.errors import APIError, NotFound
+
+        try:
+            self._engine.inspect_network(self._network)
+        except NotFound:
+            try:
+                self._engine.create_network(self._network, driver="bridge", check_duplicate=True, labels=OWNER)
+            except APIError as error:
+                if error.status_code != 409:
+                    raise
