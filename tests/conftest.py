@@ -1,56 +1,69 @@
 """Decide what happens to tests that need Docker: run them, leave them out and say so, or fail.
 
-Left out: only where no engine answers and nobody asked for it. With ENOVA_REQUIRE_DOCKER=1 they fail instead, and
-so does every test that is skipped for whatever reason: what was not run must not look like what passed.
+Left out: only where the engine or the real vLLM's image is missing and nobody asked for it. With
+ENOVA_REQUIRE_DOCKER=1 they fail instead, and so does every test that is skipped for whatever reason: what was not
+run must not look like what passed.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Generator
 
-import docker
 import pytest
-from docker.errors import DockerException
 
 REQUIRED = os.environ.get("ENOVA_REQUIRE_DOCKER") == "1"
-LEFT_OUT = pytest.StashKey[int]()
+VLLM_IMAGE = "enova/vllm-cpu:test"
+LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+# In a process of its own: the SDK leaves a socket open when nothing answers, and a test would be blamed for it.
+LOOK = """
+import sys, docker
+from docker.errors import DockerException, ImageNotFound
+try:
+    client = docker.from_env(timeout=10)
+    client.ping()
+    if len(sys.argv) > 1: client.images.get(sys.argv[1])
+except ImageNotFound:
+    sys.exit(f"the image {sys.argv[1]} is not built (make test-image)")
+except (DockerException, OSError):
+    sys.exit("no Docker engine answers")
+"""
 
 
 @functools.cache
-def engine_answers() -> bool:
-    try:
-        client = docker.from_env(timeout=10)
-    except DockerException:
-        return False
-    try:
-        return bool(client.ping())
-    except (DockerException, OSError):
-        return False
-    finally:
-        client.close()
+def lacking(*images: str) -> str:
+    """Return what is missing to run a test that needs Docker, and the image if one is named; else nothing."""
+    look = subprocess.run([sys.executable, "-c", LOOK, *images], stderr=subprocess.PIPE, text=True, check=False)
+    return look.stderr.strip() if look.returncode else ""
 
 
-def needs_docker(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(name) for name in ("docker", "vllm"))
+def lacks(item: pytest.Item) -> str:
+    if item.get_closest_marker("vllm"):
+        return lacking(VLLM_IMAGE)
+    return lacking() if item.get_closest_marker("docker") else ""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that need Docker where there is none; after -m and -k have chosen."""
-    wanting = [item for item in items if needs_docker(item)]
-    if not wanting or REQUIRED or engine_answers():
+    """Leave out what cannot run here; after -m and -k have chosen."""
+    if REQUIRED:
         return
-    config.hook.pytest_deselected(items=wanting)
-    config.stash[LEFT_OUT] = len(wanting)
-    items[:] = [item for item in items if not needs_docker(item)]
+    left_out = {item: reason for item in items if (reason := lacks(item))}
+    config.hook.pytest_deselected(items=list(left_out))
+    config.stash[LEFT_OUT] = Counter(left_out.values())
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Fail a test that needs Docker at once, in plain words, rather than in its first call."""
-    if needs_docker(item) and not engine_answers():
-        pytest.fail("no Docker engine answers, and ENOVA_REQUIRE_DOCKER=1", pytrace=False)
+    if reason := lacks(item):
+        pytest.fail(f"{reason}, and ENOVA_REQUIRE_DOCKER=1", pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -75,6 +88,5 @@ def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    left_out = config.stash.get(LEFT_OUT, 0)
-    if left_out:
-        terminalreporter.line(f"{left_out} tests that need Docker were not run: no engine answers.", yellow=True)
+    for reason, count in config.stash.get(LEFT_OUT, Counter()).items():
+        terminalreporter.line(f"{count} tests were not run: {reason}", yellow=True)

@@ -27,6 +27,9 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
         @pytest.mark.docker
         def test_docker(): pass
+
+        @pytest.mark.vllm
+        def test_vllm(): pass
         """
     )
     return pytester
@@ -35,8 +38,8 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 def test_without_an_engine_docker_tests_are_left_out_and_the_summary_counts_them(suite: pytest.Pytester) -> None:
     result = suite.runpytest_inprocess("-p", "no:cacheprovider")
 
-    result.assert_outcomes(passed=1, deselected=1)
-    result.stdout.fnmatch_lines(["1 tests that need Docker were not run: no engine answers."])
+    result.assert_outcomes(passed=1, deselected=2)
+    result.stdout.fnmatch_lines(["2 tests were not run: no Docker engine answers"])
 
 
 def test_where_docker_is_required_its_tests_fail_without_an_engine(
@@ -46,7 +49,7 @@ def test_where_docker_is_required_its_tests_fail_without_an_engine(
 
     result = suite.runpytest_inprocess("-p", "no:cacheprovider")
 
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=1, errors=2)
     result.stdout.fnmatch_lines(["*no Docker engine answers, and ENOVA_REQUIRE_DOCKER=1*"])
 
 

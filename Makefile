@@ -1,0 +1,61 @@
+# Every target installs what it needs first, into this folder: uv if there is none, then the Python environment.
+# On a fresh machine `make demo` or `make test` is all it takes.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast test-docker test-image check fmt schema models bench clean
+
+UV := stack/uv
+RUN := $(UV) run --locked
+COVERAGE := 85
+ENVIRONMENT := .venv/in-sync
+
+help:  ## Show this help
+	@echo "Enova: a spec file in, vLLM replicas behind one endpoint out."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(ENVIRONMENT)  ## Install uv if there is none, and the Python environment
+
+$(ENVIRONMENT): pyproject.toml uv.lock
+	@echo "==> Installing the Python environment into .venv"
+	@$(UV) sync --locked
+	@touch $@
+
+demo: setup  ## Apply a spec, get a completion, look, clean up: no GPU, no Docker
+	@stack/demo.sh
+
+test: setup  ## Run all tests this machine can run, and say which it cannot
+	@stack/test.sh
+
+test-fast: setup  ## Run the tests that need no Docker, with branch coverage
+	$(RUN) pytest -m "not docker and not vllm" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+
+test-docker: setup test-image models  ## Build the test images, and run the tests that need Docker
+	ENOVA_REQUIRE_DOCKER=1 $(RUN) pytest -m "docker or vllm" --durations=10
+
+test-image: setup  ## Build the images the Docker tests use: the engine on a CPU, the gateway, the emulator
+	@stack/images/build.sh
+
+check: setup  ## Lint, types, architecture, and whether generated files are current
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) pytest -q tests/test_shape.py tests/test_schema.py
+
+fmt: setup  ## Format the code and fix what the linter can fix
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+schema: setup  ## Regenerate schemas/ from the spec's models
+	$(RUN) enova schema > schemas/service.schema.json
+
+models: setup  ## Make tiny models for the real engine, in .cache/models
+	$(UV) run --script stack/make_models.py .cache/models
+
+bench: setup  ## Measure planning and validation on large inputs
+	$(RUN) pytest bench -q -s
+
+clean:  ## Remove everything made here: environment, caches, built files (not Docker images)
+	rm -rf .venv .cache .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
