@@ -1,0 +1,158 @@
+"""Reads spec files and folders of them, and reports every problem with its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from enova.adapters.specfiles.nodes import Document, Misfit, Node, documents
+from enova.adapters.specfiles.places import problem, shown
+from enova.adapters.specfiles.text import MAX_BYTES, decode
+from enova.core.spec.arguments import JSON_ARGUMENTS
+from enova.core.spec.check import check
+from enova.core.spec.service import Service
+from enova.core.spec.together import clashes
+from enova.errors import Problem, SpecError
+
+STDIN = "-"
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    """One service and where it is written. `file` is as given on the command line, or `<stdin>`."""
+
+    file: str
+    line: int
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    file: str
+    root: Node
+    service: Service
+
+
+def load(paths: Sequence[str], *, stdin: str | bytes | None = None) -> tuple[SpecFile, ...]:
+    """Return all services of files and folders, in order; `-` is `stdin`.
+
+    Folders are searched through for *.yaml and *.yml, sorted, without what is hidden. Relative paths in a spec
+    start at its own folder. Raises SpecError with every problem of every file.
+    """
+    problems: list[Problem] = []
+    read: list[_Read] = []
+    for name, file in _files(paths, problems):
+        raw = _bytes(name, file, stdin, problems)
+        if raw is not None:
+            read += _read(name, raw, file.parent if file else Path.cwd(), problems)
+    for clash in clashes([item.service for item in read]):
+        here, there = read[clash.index], read[clash.other]
+        found = problem(here.file, here.root, clash.finding)
+        other = f"{there.service.name} in {there.file}:{there.root.line}"
+        problems.append(
+            Problem(found.file, found.line, found.column, found.path, f"{found.message}: {other}", found.hint)
+        )
+    if problems:
+        raise SpecError(list(dict.fromkeys(problems)))
+    return tuple(SpecFile(item.file, item.root.line, item.service) for item in read)
+
+
+def _files(paths: Sequence[str], problems: list[Problem]) -> Iterator[tuple[str, Path | None]]:
+    seen: set[Path] = set()
+    for given in paths:
+        if given == STDIN:
+            yield "<stdin>", None
+            continue
+        path = Path(given)
+        found = list(_in_folder(path)) if path.is_dir() else [path]
+        if not found:
+            problems.append(
+                Problem(given, 0, 0, "", "holds no spec file", "it needs at least one *.yaml or *.yml")
+            )
+        for file in found:
+            absolute = file.resolve()
+            if absolute not in seen:
+                seen.add(absolute)
+                yield str(file), file
+
+
+def _in_folder(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.endswith(_SUFFIXES) and not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _bytes(name: str, file: Path | None, stdin: str | bytes | None, problems: list[Problem]) -> bytes | None:
+    if file is None:
+        return stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else (stdin or b"")
+    try:
+        with file.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        problems.append(Problem(name, 0, 0, "", f"cannot be read: {reason}", "check the path"))
+        return None
+
+
+def _read(name: str, raw: bytes, folder: Path, problems: list[Problem]) -> Iterator[_Read]:
+    text = decode(raw, name)
+    if isinstance(text, Problem):
+        problems.append(text)
+        return
+    found: list[Problem] = []
+    is_empty = True
+    for document in documents(text):
+        if document.root is None and not document.misfits:
+            continue
+        if document.root is not None and document.root.data is None and not document.misfits:
+            continue
+        is_empty = False
+        service = _check(name, document, folder, found)
+        if service is not None and document.root is not None:
+            yield _Read(name, document.root, service)
+    if is_empty:
+        found.append(Problem(name, 1, 1, "", "holds no spec", "start with: enova init MODEL"))
+    problems += _inside(found, text)
+
+
+def _check(name: str, document: Document, folder: Path, problems: list[Problem]) -> Service | None:
+    nulls = [null for null in document.nulls if not _is_free(null)]
+    wrong = [*document.misfits, *nulls]
+    found = [Problem(name, item.line, item.column, shown(item.loc), item.message, item.hint) for item in wrong]
+    service = None
+    if document.root is not None:
+        service, findings = check(document.root.data, resolve=lambda path: _resolve(folder, path))
+        said = {(item.line, item.column) for item in found}
+        more = (problem(name, document.root, finding) for finding in findings)
+        found += [item for item in more if (item.line, item.column) not in said]
+    problems += found
+    return None if found else service
+
+
+def _is_free(null: Misfit) -> bool:
+    loc = null.loc
+    is_json = len(loc) > 2 and loc[0] == "engine" and loc[1] in JSON_ARGUMENTS
+    return is_json or not loc or str(loc[0]).startswith("x-")
+
+
+def _resolve(folder: Path, path: str) -> str:
+    return os.path.normpath(folder.absolute() / Path(path).expanduser())
+
+
+def _inside(problems: list[Problem], text: str) -> list[Problem]:
+    """Keep places inside the file: a parser may point behind its end."""
+    if not problems:
+        return problems
+    lines = text.split("\n")
+    kept = []
+    for item in problems:
+        line = min(item.line, len(lines))
+        column = item.column if line == item.line else len(lines[-1]) + 1
+        column = min(column, len(lines[line - 1]) + 1)
+        kept.append(Problem(item.file, line, column, item.path, item.message, item.hint))
+    return kept
