@@ -8,6 +8,7 @@ UV := stack/uv
 RUN := $(UV) run --locked
 COVERAGE := 85
 ENVIRONMENT := .venv/in-sync
+SCHEMA := schemas/enova.schema.json
 
 help:  ## Show this help
 	@echo "Enova: a spec file in, vLLM replicas behind one endpoint out."
@@ -41,20 +42,24 @@ check: setup  ## Lint, types, architecture, and whether generated files are curr
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) lint-imports
-	$(RUN) pytest -q tests/test_shape.py tests/test_schema.py
+	@$(RUN) enova schema | diff -u $(SCHEMA) - || { echo "error: $(SCHEMA) is not current" >&2; \
+	  echo "hint: make schema" >&2; exit 1; }
+	$(RUN) pytest -q tests/test_shape.py
+	@echo "==> All checks passed"
 
 fmt: setup  ## Format the code and fix what the linter can fix
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
 schema: setup  ## Regenerate schemas/ from the spec's models
-	$(RUN) enova schema > schemas/service.schema.json
+	$(RUN) enova schema > $(SCHEMA).new
+	mv $(SCHEMA).new $(SCHEMA)
 
 models: setup  ## Make tiny models for the real engine, in .cache/models
 	$(UV) run --script stack/make_models.py .cache/models
 
 bench: setup  ## Measure planning and validation on large inputs
-	$(RUN) pytest bench -q -s
+	@set -e; for file in benchmarks/bench_*.py; do echo "==> $$file"; $(RUN) python $$file; done
 
 clean:  ## Remove everything made here: environment, caches, built files (not Docker images)
 	rm -rf .venv .cache .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
