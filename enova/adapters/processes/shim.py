@@ -1,6 +1,6 @@
 """Start one program detached from everything, holding a lock for as long as it lives. A script, stdlib only.
 
-It reads one JSON object from standard input: `argv`, `env`, the paths `lock` and `log`, and `inherited` descriptors.
+It reads one JSON object from standard input: `argv`, `env`, paths `lock` and `log`, descriptors `inherited`.
 Secrets travel this way because a command line can be read by every user of the machine.
 
 The lock is a POSIX record lock, for three properties: the kernel frees it when the process dies, however it dies;
