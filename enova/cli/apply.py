@@ -1,0 +1,94 @@
+"""`enova apply`: make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from enova.cli.options import Color, Prune, Yes, complete_path
+from enova.cli.session import session_of
+from enova.cli.settle import alone, settle, show
+from enova.cli.specs import STDIN, load_services
+from enova.errors import PlanRefused, UsageError
+
+if TYPE_CHECKING:
+    from enova.core.planfile import SavedPlan
+
+PLANFILE_MAX_BYTES = 64 * 2**20
+
+
+def apply(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH|PLANFILE",
+            help="Spec files or folders, or one saved plan; `-` reads stdin. Default: ./specs",
+            show_default=False,
+            autocompletion=complete_path,
+        ),
+    ] = None,
+    yes: Yes = False,
+    prune: Prune = False,
+    color: Color = "auto",
+) -> int:
+    """Show the plan, ask, and carry it out. Can be interrupted and run again at any time.
+
+    A saved plan is carried out only if what it would do is still what was saved. Ctrl-C stops after the steps
+    under way; a second one exits at once. Exits with 0 if all is done, 1 if something failed, could not be looked
+    at or is refused, 64 if called wrongly, and 130 if interrupted.
+
+    \b
+    Examples:
+      $ enova apply
+      $ enova apply specs/chat.yaml --yes
+      $ enova init Qwen/Qwen2.5-0.5B-Instruct | enova apply - --yes
+      $ enova plan --out plan.json && enova apply plan.json
+    """
+    from enova.tick import plan
+
+    session = session_of(ctx)
+    saved = _saved_plan(paths or [])
+    if saved and prune:
+        raise UsageError("a saved plan already says whether to prune", hint="leave --prune out")
+    services = list(saved.services) if saved else load_services(paths, session)
+    world = session.world()
+    with alone(session, "enova apply"):
+        tick = plan(services, world, prune=saved.prune if saved else prune)
+        show(tick, session, color)
+        if saved and saved.checksum != tick.plan.checksum:
+            raise PlanRefused(
+                f"the world moved since the plan was saved: its checksum was {saved.checksum}, "
+                f"now it is {tick.plan.checksum}",
+                hint="what would be done now is above; save and review it with `enova plan --out FILE`",
+            )
+        return settle(tick, world, session, yes=yes, color=color, question="Apply this plan?")
+
+
+def _saved_plan(paths: Sequence[str]) -> SavedPlan | None:
+    """Return the saved plan, if that is what the one path leads to."""
+    from enova.core.planfile import from_json, is_planfile
+
+    texts = {path: _begins_like_json(Path(path)) for path in paths if path != STDIN}
+    plans = [path for path, text in texts.items() if text is not None and is_planfile(text)]
+    if not plans:
+        return None
+    if len(paths) > 1:
+        raise UsageError(f"{plans[0]} is a saved plan and has to be the only path")
+    return from_json(texts[plans[0]] or "")
+
+
+def _begins_like_json(path: Path) -> str | None:
+    """What cannot be read is the spec loader's to report."""
+    try:
+        if not path.is_file() or path.stat().st_size > PLANFILE_MAX_BYTES:
+            return None
+        with path.open("rb") as file:
+            if not file.read(64).lstrip().startswith(b"{"):
+                return None
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,68 @@
+"""What `apply` and `delete` share: show the plan, ask, carry it out, and say what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from enova.cli.interrupt import INTERRUPTED, stoppable
+from enova.cli.session import Session
+from enova.errors import EnovaError, PlanRefused
+
+if TYPE_CHECKING:
+    from enova.tick import Tick
+    from enova.world import World
+
+
+@contextmanager
+def alone(session: Session, what: str) -> Iterator[None]:
+    """Hold this machine's lock: what is planned must still be true when it is done."""
+    from enova.adapters.lock import exclusive
+
+    with exclusive(session.settings.state_dir / "apply.lock", what=what, now=session.timestamp()):
+        yield
+
+
+def show(tick: Tick, session: Session, color: str) -> None:
+    """Print the plan."""
+    from enova.render.plan import plan_text
+
+    session.console(session.stdout, color).print(plan_text(tick.plan, tick.resolved), end="")
+    session.stdout.flush()
+
+
+def settle(tick: Tick, world: World, session: Session, *, yes: bool, color: str, question: str) -> int:
+    """Carry out a plan that was shown, and return the exit code."""
+    if tick.plan.refusals:
+        raise PlanRefused("the plan is refused, so nothing was done", hint="the reasons are above")
+    could_not_look = 1 if tick.plan.unknowns else 0
+    if not tick.plan.actions:
+        return could_not_look
+    if not yes and not _agreed(session, question):
+        session.say("nothing was changed")
+        return 1
+    return _carry_out(tick, world, session, color) or could_not_look
+
+
+def _carry_out(tick: Tick, world: World, session: Session, color: str) -> int:
+    from enova.cli.progress import progress
+    from enova.render.outcome import outcome_text
+    from enova.tick import apply
+
+    with progress(session, color) as screen, stoppable(session, screen.say) as stop:
+        result = apply(tick, world, screen.listener, stop)
+    failures = [(failure.action, failure.message, failure.hint) for failure in result.failures]
+    text = outcome_text(len(result.done), failures, len(result.skipped), interrupted=stop.is_set())
+    session.console(session.stdout, color).print(text, end="")
+    if stop.is_set():
+        return INTERRUPTED
+    return 1 if result.failures or result.skipped else 0
+
+
+def _agreed(session: Session, question: str) -> bool:
+    if not session.stdin.isatty():
+        raise EnovaError("there is no terminal to ask on", hint="look at the plan, then add --yes")
+    session.stderr.write(f"{question} [y/N] ")
+    session.stderr.flush()
+    return session.stdin.readline().strip().lower() in {"y", "yes"}

@@ -1,0 +1,44 @@
+"""`enova status`: what runs, how it is, and what is not as it should be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from enova.cli.options import Color, Paths, TextOrJson
+from enova.cli.session import session_of
+from enova.cli.specs import DEFAULT_FOLDER, load_services
+
+
+def status(ctx: typer.Context, paths: Paths = None, output: TextOrJson = "text", color: Color = "auto") -> int:
+    """Show what runs, how it is, and what is not as the specs say.
+
+    Without paths and without a folder ./specs it shows what runs and compares it with nothing. Exits with 0, with
+    1 if something could not be looked at, and 64 if called wrongly.
+
+    \b
+    Examples:
+      $ enova status
+      $ enova status specs/chat.yaml -o json
+    """
+    from enova.core.status import status as status_of
+    from enova.core.status import to_json
+    from enova.observe import observe
+    from enova.render.status import status_text
+    from enova.tick import plan as make_plan
+
+    session = session_of(ctx)
+    world = session.world()
+    if paths or Path(DEFAULT_FOLDER).is_dir():
+        tick = make_plan(load_services(paths, session), world)
+        found = status_of(tick.observed, now=session.now(), desired=tick.desired, plan=tick.plan)
+    else:
+        observed = observe(world, needed=set(world.runtimes), gpus=False)
+        found = status_of(observed, now=session.now())
+    if output == "json":
+        session.stdout.write(json.dumps(to_json(found), indent=2, ensure_ascii=False) + "\n")
+    else:
+        session.console(session.stdout, color).print(status_text(found), end="")
+    return found.exit_code

@@ -1,0 +1,26 @@
+"""What became of a plan, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from enova.core.plan import Action
+from enova.render.progress import label, plain
+
+
+def outcome_text(
+    done: int, failures: Sequence[tuple[Action, str, str | None]], skipped: int, *, interrupted: bool
+) -> Text:
+    """Return every failure with its whole message and hint, then one line that counts."""
+    text = Text()
+    for action, message, hint in sorted(failures, key=lambda failure: (failure[0].service, failure[0].target)):
+        text.append("failed: ", "red").append(f"{label(action)}: {plain(message)}\n")
+        if hint:
+            text.append(f"  hint: {hint}\n")
+    counts = [f"{done} done"]
+    counts += [f"{len(failures)} failed"] if failures else []
+    counts += [f"{skipped} not begun"] if skipped else []
+    what = "Interrupted" if interrupted else "Failed" if failures or skipped else "Applied"
+    return text.append(f"{what}: {', '.join(counts)}", "bold").append("\n")

@@ -1,0 +1,94 @@
+"""A plan for people: coloured text for a terminal, and Markdown for a pull request."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Collection, Sequence
+from html import escape
+
+from rich.text import Text
+
+from enova.core.plan import SYMBOLS, Action, Note, Plan, Verb
+from enova.core.planfile import is_emulated
+from enova.core.resolve import Resolved
+
+STYLES = {
+    Verb.CREATE: "green",
+    Verb.START: "green",
+    Verb.REPLACE: "yellow",
+    Verb.ROUTE: "cyan",
+    Verb.UNROUTE: "cyan",
+    Verb.REMOVE: "red",
+}
+MARKDOWN_ROWS_MAX = 200
+"""A comment on GitHub ends at 65,536 characters."""
+
+
+def plan_text(plan: Plan, resolved: Sequence[Resolved] = (), *, verbose: bool = False) -> Text:
+    """Return one line per action under its service, then what else is to be known, then the summary.
+
+    `verbose` adds who decided which value.
+    """
+    emulated = emulated_services(plan, resolved)
+    text = Text()
+    by_service = itertools.groupby(plan.actions, key=lambda action: action.service)
+    groups = {service: list(actions) for service, actions in by_service}
+    choices = {one.service.name: one.choices for one in resolved} if verbose else {}
+    for service in sorted({*groups, *choices}):
+        text.append(service, "bold").append(" (emulated)\n" if service in emulated else "\n")
+        for choice in choices.get(service, ()):
+            text.append(f"  {choice.field}: {_value(choice.value)} ({choice.provenance})\n", "dim")
+        for action in groups.get(service, ()):
+            text.append(f"  {action}\n", STYLES[action.verb])
+        text.append("\n")
+    for kind, style, notes in _remarks(plan):
+        for note in notes:
+            text.append(f"{kind}: ", style).append(f"{note}\n")
+    return text.append(plan.summary, "bold").append("\n")
+
+
+def plan_markdown(plan: Plan, resolved: Sequence[Resolved] = ()) -> str:
+    """Return a compact table for a comment on a pull request, with the checksum that was reviewed."""
+    emulated = emulated_services(plan, resolved)
+    lines = ["<!-- enova plan -->", f"**{escape(plan.summary)}**", ""]
+    if plan.actions:
+        lines += ["| | action | why | changes |", "|---|---|---|---|"]
+        lines += [_row(action, emulated) for action in plan.actions[:MARKDOWN_ROWS_MAX]]
+        if len(plan.actions) > MARKDOWN_ROWS_MAX:
+            lines.append(f"| | and {len(plan.actions) - MARKDOWN_ROWS_MAX} more | | |")
+        lines.append("")
+    remarks = [f"- **{kind}** {_cell(str(note))}" for kind, _, notes in _remarks(plan) for note in notes]
+    lines += [*remarks, ""] if remarks else []
+    return "\n".join([*lines, f"Checksum `{plan.checksum}`", ""])
+
+
+def emulated_services(plan: Plan, resolved: Sequence[Resolved]) -> frozenset[str]:
+    """Return the services that are, or were, served by an emulated engine."""
+    wanted = {one.service.name for one in resolved if one.service.engine.kind == "emulated"}
+    return frozenset(wanted | {action.service for action in plan.actions if is_emulated(action)})
+
+
+def _remarks(plan: Plan) -> list[tuple[str, str, tuple[Note, ...]]]:
+    return [("note", "cyan", plan.notes), ("unknown", "yellow", plan.unknowns), ("refused", "red", plan.refusals)]
+
+
+def _row(action: Action, emulated: Collection[str]) -> str:
+    mark = " (emulated)" if action.service in emulated else ""
+    changes = "<br>".join(f"<code>{_cell(str(change))}</code>" for change in action.changes)
+    why = _cell(action.cause) + (f"<br>{_cell(action.impact)}" if action.impact else "")
+    return (
+        f"| {SYMBOLS[action.verb]} | {action.verb} <code>{_cell(action.target)}</code>{mark} | {why} | {changes} |"
+    )
+
+
+def _cell(text: str) -> str:
+    """Values come from specs: they must not become markup, mentions or further cells."""
+    shown = escape(" ".join(text.split()), quote=False)
+    for sign in "\\`*_[]|~":
+        shown = shown.replace(sign, f"&#{ord(sign)};")
+    return shown.replace("@", "@&#8203;")
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
