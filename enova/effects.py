@@ -72,7 +72,7 @@ class _BringUp:
     def ready(self) -> None:
         timeout_s = self.action.policy.ready_timeout_s
         ready = self.world.engine.healthy if self.launch.role is Role.REPLICA else self._routes
-        instance = wait_ready(self.runtime, self.id, ready, timeout_s, self.report, self.context.stop)
+        instance = wait_ready(self.world, self.runtime, self.id, ready, timeout_s, self.report, self.context.stop)
         if self.launch.role is Role.GATEWAY:
             self.context.gateways[self.launch.service] = instance
 
@@ -140,7 +140,7 @@ def _remember_routes(context: Context, gateway: Instance) -> None:
 
 def _drain(context: Context, instance: Instance, timeout_s: float, report: Report) -> None:
     if instance.url:
-        wait_drained(context.world.engine, instance.url, timeout_s, report)
+        wait_drained(context.world, instance.url, timeout_s, report)
 
 
 def _go_on(stop: Stop) -> None:

@@ -39,6 +39,12 @@ class MemoryHost:
     """Target -> requests in flight."""
     writes: list[str] = field(default_factory=list)
     """Every call that changed something, in order: `create chat#0`."""
+    time_s: float = 0.0
+    """What its clock shows; waiting moves it on at once."""
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass without waiting for it."""
+        self.time_s += seconds
 
     def at(self, url: str) -> Instance | None:
         """Return the running instance that answers at a URL."""
@@ -96,7 +102,7 @@ class MemoryRuntime:
         if instance.target in self.host.failing:
             self._put(instance, state=State.EXITED, exit_code=1, url=None, worker_url=None)
             return
-        url = f"memory://{instance.name}"
+        url = f"memory://{self.name}/{instance.name}"
         self._put(instance, state=State.RUNNING, health=Health.HEALTHY, url=url, worker_url=url, exit_code=None)
         if instance.role is Role.GATEWAY:
             self.host.routes[url] = set()
@@ -184,6 +190,8 @@ def memory_world(host: MemoryHost, *runtimes: str) -> World:
         engine=MemoryEngine(host),
         gpus=lambda: host.gpus,
         read_secret=lambda ref: _secret(host, ref),
+        now=lambda: host.time_s,
+        pause=host.pause,
     )
 
 

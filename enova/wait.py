@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
 from enova.core.observed import Instance, State
-from enova.core.runtime import Engine, Report, Runtime
+from enova.core.runtime import Report, Runtime
 from enova.errors import ApplyError, ObserveError
+from enova.world import World
 
 READY_POLL_S = 0.3
 LOG_EVERY_S = 2.0
@@ -20,18 +20,22 @@ LAST_LINES = 15
 
 
 class Stop(Protocol):
-    """What threading.Event offers, as far as it is used here."""
+    """Whether the user asked to stop; a threading.Event is one."""
 
     def is_set(self) -> bool: ...
 
-    def wait(self, timeout: float | None = None) -> bool: ...
-
 
 def wait_ready(
-    runtime: Runtime, instance_id: str, ready: Callable[[str], bool], timeout_s: float, report: Report, stop: Stop
+    world: World,
+    runtime: Runtime,
+    instance_id: str,
+    ready: Callable[[str], bool],
+    timeout_s: float,
+    report: Report,
+    stop: Stop,
 ) -> Instance:
     """Return the instance once `ready(url)` holds; raise ApplyError, with its last words, if it will not be."""
-    begin = time.monotonic()
+    begin = world.now()
     restarts_before: int | None = None
     next_log = begin + LOG_EVERY_S
     while True:
@@ -46,29 +50,30 @@ def wait_ready(
             raise _failed(runtime, instance, "it keeps exiting before it is ready")
         if instance.url and ready(instance.url):
             return instance
-        now = time.monotonic()
+        now = world.now()
         if now - begin > timeout_s:
             raise _failed(runtime, instance, f"it was not ready within {timeout_s:.0f} s (rollout.ready_timeout)")
         if now >= next_log:
             next_log = now + LOG_EVERY_S
             report(_last_line(runtime, instance_id))
-        if stop.wait(READY_POLL_S):
+        world.pause(READY_POLL_S)
+        if stop.is_set():
             raise ApplyError("interrupted", hint="it goes on starting; apply again to continue from here")
 
 
-def wait_drained(engine: Engine, url: str, timeout_s: float, report: Report) -> None:
+def wait_drained(world: World, url: str, timeout_s: float, report: Report) -> None:
     """Return when nothing is in flight at `url`, or after `timeout_s`.
 
     Zero has to be read twice: a request the gateway sent just before it stopped routing may still be on its way.
     A count that cannot be read is not zero.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = world.now() + timeout_s
     zeros = 0
-    while zeros < 2 and time.monotonic() < deadline:
-        count = engine.in_flight(url)
+    while zeros < 2 and world.now() < deadline:
+        count = world.engine.in_flight(url)
         zeros = zeros + 1 if count == 0 else 0
         report("drain" if count is None else f"drain: {count} in flight")
-        time.sleep(DRAIN_POLL_S)
+        world.pause(DRAIN_POLL_S)
 
 
 def _failed(runtime: Runtime, instance: Instance, what: str) -> ApplyError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,3 +21,7 @@ class World:
     gpus: Callable[[], tuple[Gpu, ...] | Unknown]
     read_secret: Callable[[SecretRef], str]
     """Raises ApplyError where the value cannot be had."""
+    now: Callable[[], float] = time.monotonic
+    """A clock for bounding waits, seconds."""
+    pause: Callable[[float], None] = time.sleep
+    """Let that many seconds pass on that clock."""

@@ -36,7 +36,7 @@ class Model(Section):
         "a09a35458c702b33eeacc393d103063234e8bc28",
     )
     served_names: Annotated[tuple[Word, ...], Strict(strict=False)] = key(
-        "Names that requests may use in `model`; unset is the id.",
+        "Names that requests may use in `model`; unset is the id, of a folder its last part.",
         ["qwen", "chat"],
         (),
         min_length=1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -97,6 +98,9 @@ class Placement(Section):
     """Where replicas run."""
 
     runtime: Literal["docker", "process"] | None = key("What runs the replicas.", "docker")
+    accelerator: Literal["gpu", "cpu"] | None = key(
+        "What the engine computes on; `cpu` goes with an image built for it. Unset means gpu.", "cpu"
+    )
     gpu_types: Annotated[tuple[Text, ...], Strict(strict=False)] = key(
         "GPUs that may be used, by name.", ["H100", "L40S"], (), min_length=1, max_length=100
     )
@@ -196,25 +200,22 @@ class Service(Section):
         """Return metadata.name."""
         return self.metadata.name
 
-
-def gpus_per_replica(engine: Engine) -> int:
-    """Return how many GPUs the written arguments ask for; 0 for an emulated engine."""
-    if engine.kind == "emulated":
-        return 0
-    sizes = (
-        engine.tensor_parallel_size,
-        engine.pipeline_parallel_size,
-        engine.data_parallel_size,
-        engine.prefill_context_parallel_size,
-    )
-    product = 1
-    for size in sizes:
-        product *= size or 1
-    return product
+    @property
+    def gpus_per_replica(self) -> int:
+        """Return how many GPUs one replica holds: a worker per tensor, pipeline, data and context rank."""
+        if self.engine.kind == "emulated" or self.placement.accelerator == "cpu":
+            return 0
+        sizes = (
+            self.engine.tensor_parallel_size,
+            self.engine.pipeline_parallel_size,
+            self.engine.data_parallel_size,
+            self.engine.prefill_context_parallel_size,
+        )
+        return math.prod(size or 1 for size in sizes)
 
 
 def _misfits(service: Service) -> Iterator[Fault]:
-    gpus = gpus_per_replica(service.engine)
+    gpus = service.gpus_per_replica
     wanted = gpus * service.scaling.min
     if service.budget.gpus is not None and service.budget.gpus < wanted:
         message = f"must be at least {wanted}: {service.scaling.min} x {gpus} per replica"

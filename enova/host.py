@@ -1,0 +1,24 @@
+"""The real world of this machine: Docker, local processes, the router and the engines over HTTP, NVML."""
+
+from __future__ import annotations
+
+from enova.settings import Settings
+from enova.world import World
+
+
+def open_host(settings: Settings) -> World:
+    """Return this machine as a World. Nothing is contacted until it is asked something."""
+    from enova.adapters.containers import DockerRuntime
+    from enova.adapters.engine import HttpEngine
+    from enova.adapters.gateway import VllmRouter
+    from enova.adapters.gpus import inventory
+    from enova.adapters.processes import ProcessRuntime
+    from enova.adapters.secrets import read_secret
+
+    return World(
+        runtimes={"docker": DockerRuntime(settings.docker_host), "process": ProcessRuntime(settings.state_dir)},
+        gateway=VllmRouter(),
+        engine=HttpEngine(),
+        gpus=inventory,
+        read_secret=read_secret,
+    )

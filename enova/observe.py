@@ -1,0 +1,60 @@
+"""Take one snapshot of the world. Everything is asked at once; nothing is concluded from what did not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from enova.core.launch import Role
+from enova.core.observed import Health, Instance, Look, Observed, State, Unknown
+from enova.core.runtime import Runtime
+from enova.errors import ObserveError
+from enova.world import World
+
+LOOKS_AT_ONCE = 16
+
+
+def observe(world: World, *, needed: Collection[str], gpus: bool) -> Observed:
+    """Look at every runtime at once, then ask what their lists could not tell.
+
+    A runtime nobody needs may be missing on this machine: if it cannot be looked at, it is left out.
+    """
+    with ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="look") as pool:
+        seen_gpus = pool.submit(world.gpus) if gpus else None
+        looks = dict(zip(world.runtimes, pool.map(_look, world.runtimes.values()), strict=True))
+        kept = {name: look for name, look in looks.items() if name in needed or isinstance(look, Look)}
+        found = [i for look in kept.values() if isinstance(look, Look) for i in look.instances]
+        healths = dict(zip((i.id for i in found), pool.map(lambda i: _health(world, i), found), strict=True))
+        gateways = [i for i in found if i.role is Role.GATEWAY and i.state is State.RUNNING]
+        routes = pool.map(lambda i: world.gateway.routes(i.url) if i.url else None, gateways)
+        return Observed(
+            runtimes={name: _with_health(look, healths) for name, look in kept.items()},
+            gpus=seen_gpus.result() if seen_gpus else (),
+            routes=dict(zip((i.id for i in gateways), routes, strict=True)),
+        )
+
+
+def _look(runtime: Runtime) -> Look | Unknown:
+    try:
+        return runtime.look()
+    except ObserveError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        return Unknown(f"could not look at {runtime.name}: {error.message}{hint}")
+
+
+def _health(world: World, instance: Instance) -> Health:
+    """Ask a running instance itself where its runtime has no opinion, or not yet one."""
+    undecided = instance.health in {Health.UNKNOWN, Health.STARTING}
+    if instance.state is not State.RUNNING or not undecided or not instance.url:
+        return instance.health
+    if instance.role is Role.GATEWAY:
+        # Whether a router listens is seen when its routes are read.
+        return instance.health
+    return Health.HEALTHY if world.engine.healthy(instance.url) else Health.STARTING
+
+
+def _with_health(look: Look | Unknown, healths: dict[str, Health]) -> Look | Unknown:
+    if isinstance(look, Unknown):
+        return look
+    return Look(tuple(replace(i, health=healths[i.id]) for i in look.instances), look.foreign_names)

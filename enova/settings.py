@@ -1,0 +1,27 @@
+"""Where this installation of Enova keeps things. Precedence: flag > ENOVA_* environment variable > default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Process settings; what services should look like never comes from here."""
+
+    state_dir: Path
+    """Local processes, their logs, and locks (ENOVA_STATE_DIR; default $XDG_STATE_HOME/enova)."""
+    docker_host: str | None
+    """Docker Engine to talk to (DOCKER_HOST; default: the local socket)."""
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings the environment asks for."""
+    state_home = environment.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Settings(
+        state_dir=Path(environment.get("ENOVA_STATE_DIR") or Path(state_home) / "enova").expanduser().absolute(),
+        docker_host=environment.get("DOCKER_HOST") or None,
+    )
