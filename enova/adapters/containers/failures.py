@@ -43,14 +43,13 @@ def doing(action: str, where: str) -> Iterator[None]:
 def looking(where: str) -> Iterator[None]:
     """Turn everything that keeps us from seeing into an ObserveError."""
     from docker.errors import APIError, DockerException
-    from requests import RequestException
     from urllib3.exceptions import HTTPError
 
     try:
         yield
     except APIError as error:
         raise ObserveError(f"Docker at {where} could not answer: {error.explanation or error}") from error
-    except (DockerException, RequestException, HTTPError) as error:
+    except (DockerException, HTTPError, OSError) as error:
         raise unreachable(where, error) from error
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from enova.adapters.containers import images
+from enova.adapters.containers import images, network
 from enova.adapters.containers.body import body
 from enova.adapters.containers.failures import doing, gone_is_fine, looking
-from enova.adapters.containers.labels import OWNER, as_listed, instance_of, look_at
+from enova.adapters.containers.labels import as_listed, instance_of, look_at
 from enova.adapters.containers.lines import lines
 from enova.core.fingerprint import instance_name
 from enova.core.launch import Launch
@@ -30,6 +32,8 @@ ROUTES_FILE = "routes"
 LOOK_TIMEOUT_S = 10
 ACT_TIMEOUT_S = 120
 """Removing a large container on a slow disk can take minutes; looking at it cannot."""
+CONFLICT_TIMEOUT_S = 10
+POLL_S = 0.1
 
 
 class DockerRuntime:
@@ -42,11 +46,11 @@ class DockerRuntime:
     name = "docker"
 
     def __init__(
-        self, base_url: str | None = None, *, network: str = "enova", gateway_base: str = images.GATEWAY_BASE
+        self, base_url: str | None = None, *, network_name: str = "enova", gateway_base: str = images.GATEWAY_BASE
     ) -> None:
         self.where = base_url or os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
         self._base_url = base_url
-        self._network = network
+        self._network = network_name
         self._gateway_base = gateway_base
         self._one_pull = threading.Lock()
 
@@ -70,10 +74,10 @@ class DockerRuntime:
         if existing := self._own(name):
             return existing
         image = images.image_of(launch)
+        with doing(f"get the image {image}", self.where), self._one_pull:
+            images.ensure(self._engine, image, report, self._gateway_base)
         with doing(f"create {name}", self.where):
-            with self._one_pull:
-                images.ensure(self._engine, image, report, self._gateway_base)
-            self._have_network()
+            network.ensure(self._engine, self._network)
             return self._make(name, body(launch, image, secrets, self._network))
 
     def start(self, instance_id: str) -> None:
@@ -126,14 +130,25 @@ class DockerRuntime:
 
     @cached_property
     def _observer(self) -> APIClient:
-        return self._connect(LOOK_TIMEOUT_S)
+        return self._client(LOOK_TIMEOUT_S, self._api_version)
 
     @cached_property
     def _engine(self) -> APIClient:
-        return self._connect(ACT_TIMEOUT_S, version=self._observer.api_version)
+        return self._client(ACT_TIMEOUT_S, self._api_version)
 
-    def _connect(self, timeout_s: int, version: str | None = None) -> APIClient:
-        """Without a version this asks the engine for its own."""
+    @cached_property
+    def _api_version(self) -> str:
+        """Asked of the engine: old ones do not know the newest version, new ones refuse the oldest."""
+        from docker.constants import MINIMUM_DOCKER_API_VERSION
+
+        knock(self.where)
+        client = self._client(LOOK_TIMEOUT_S, MINIMUM_DOCKER_API_VERSION)
+        try:
+            return str(client.version(api_version=False)["ApiVersion"])
+        finally:
+            client.close()
+
+    def _client(self, timeout_s: int, version: str) -> APIClient:
         import docker
         from docker.utils import kwargs_from_env
 
@@ -157,25 +172,27 @@ class DockerRuntime:
         return None
 
     def _make(self, name: str, wanted: dict[str, Any]) -> str:
+        """The engine takes a name some moments before it lists its container, and frees it some moments after."""
         from docker.errors import APIError
 
-        try:
-            made = self._engine.create_container_from_config(wanted, name)  # type: ignore[no-untyped-call]
-            return str(made["Id"])
-        except APIError as error:
-            if error.status_code == 409 and (existing := self._own(name)):
-                return existing
-            raise
-
-    def _have_network(self) -> None:
-        """Two applies may both find it missing: the second one's conflict is what it wanted."""
-        from docker.errors import APIError, NotFound
-
-        try:
-            self._engine.inspect_network(self._network)
-        except NotFound:
+        deadline = time.monotonic() + CONFLICT_TIMEOUT_S
+        while True:
             try:
-                self._engine.create_network(self._network, driver="bridge", check_duplicate=True, labels=OWNER)
+                made = self._engine.create_container_from_config(wanted, name)  # type: ignore[no-untyped-call]
+                return str(made["Id"])
             except APIError as error:
-                if error.status_code != 409:
+                if error.status_code != 409 or time.monotonic() > deadline:
                     raise
+            if existing := self._own(name):
+                return existing
+            time.sleep(POLL_S)
+
+
+def knock(where: str) -> None:
+    """Raise OSError if nobody listens on a local socket. Docker's SDK would leave its own half-made one open."""
+    scheme, _, path = where.partition("://")
+    if scheme != "unix":
+        return
+    with socket.socket(socket.AF_UNIX) as visitor:
+        visitor.settimeout(LOOK_TIMEOUT_S)
+        visitor.connect(path)

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Starts the router with the workers it was last told to remember, one URL a line, so that a restart of its
-# container loses no route even while nothing else of Enova runs.
+# Starts the router, and beside it what gives it back the workers it had, so that a restart of its container loses
+# no route even while nothing else of Enova runs.
+#
+# They are not passed as --worker-urls: with those the router does not listen before one of them is healthy, and
+# ends after 600 s if none is.
 set -eu
-routes=/var/lib/enova/routes
-if [ -s "$routes" ]; then
-  # shellcheck disable=SC2046 # URLs hold no spaces: every line is one word
-  set -- "$@" --worker-urls $(cat "$routes")
+if [ -s /var/lib/enova/routes ]; then
+  python3 /opt/enova/restore.py "$@" &
 fi
 exec vllm-router "$@"
