@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from enova.adapters.processes.alive import holder
 from enova.core.fingerprint import fingerprint, settings
 from enova.core.launch import ArgValue, Kind, Launch, Role
 
@@ -114,17 +115,17 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder. Without launch.json the rest is debris, so that goes last."""
-    for name in (SECRETS, LOG):
-        (folder / name).unlink(missing_ok=True)
+    """Remove a folder of nothing that runs. launch.json goes first: what is left without it is debris."""
     (folder / LAUNCH).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(root: Path) -> None:
-    """Remove folders that were never finished. Only for whoever holds the lock of all changes."""
-    for unfinished in root.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(unfinished, ignore_errors=True)
+    """Remove folders whose making or removal was cut short. Only for whoever has the turn to change things."""
+    for folder in root.iterdir():
+        unfinished = folder.name.startswith(UNFINISHED)
+        if unfinished or (folder.is_dir() and not (folder / LAUNCH).exists() and holder(folder / LOCK) is None):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -71,7 +71,6 @@ class ProcessRuntime:
         name = instance_name(launch)
         folder = self._root / name
         with self._turn():
-            record.sweep(self._root)
             if read_record(folder) is not None:
                 return name
             if holder(folder / record.LOCK) is not None:
@@ -238,6 +237,7 @@ class ProcessRuntime:
                 if time.monotonic() > deadline_s:
                     raise ApplyError(f"another Enova keeps changing {self._root}", hint="wait for it to end")
                 time.sleep(0.01)
+            record.sweep(self._root)
             yield file
         except OSError as error:
             raise ApplyError(f"cannot change processes: {error}", hint=f"check {self._root}") from error
