@@ -116,24 +116,28 @@ build_emulator() {
   stack/uv export -q --locked --no-dev --no-emit-project --no-hashes --no-header --prune vllm-router \
     -o "$context/requirements.txt" >/dev/null
   logged wheel stack/uv build -q --wheel -o "$context/wheels"
-  build emulator "$TAG" "less than a minute the first time"
+  local names=()
   # The name a spec with the emulated engine asks for by default.
-  if [[ $TAG == test ]]; then "$docker" tag enova/emulator:test enova/emulator:latest; fi
+  if [[ $TAG == test ]]; then names=(-t enova/emulator:latest); fi
+  build emulator "$TAG" "less than a minute the first time" ${names[@]+"${names[@]}"}
 }
 
 # build NAME TAG HOW_LONG [DOCKER ARGUMENT…]: build the context of that name.
 build() {
-  local name=$1 image=enova/$1:$2 how_long=$3 began=$SECONDS
+  local name=$1 image=enova/$1:$2 how_long=$3 began=$SECONDS before after
   shift 3
   local args=(build --build-arg "BASE=$BASE" -t "$image" "$@")
   if [[ -n ${SSL_CERT_FILE:-} ]]; then args+=(--secret "id=ca,src=$SSL_CERT_FILE"); fi
-  if ! "$docker" image inspect "$image" >/dev/null 2>&1; then say "$image: building, $how_long"; fi
+  before=$("$docker" image inspect -f '{{.Id}}' "$image" 2>/dev/null) || say "$image: building, $how_long"
   export DOCKER_BUILDKIT=1
   if [[ -t 2 ]]; then
     "$docker" "${args[@]}" "$CONTEXTS/$name"
   else
     logged "$name" "$docker" "${args[@]}" --progress plain "$CONTEXTS/$name"
   fi
+  after=$("$docker" image inspect -f '{{.Id}}' "$image")
+  # The one it replaces would stay behind without a name. Where a container still runs it, it does.
+  if [[ -n $before && $before != "$after" ]]; then "$docker" image rm "$before" >/dev/null 2>&1 || true; fi
   say "$image: ready after $((SECONDS - began)) s, $(($("$docker" image inspect -f '{{.Size}}' "$image") / 1000000)) MB"
 }
 
