@@ -1,7 +1,8 @@
 """YAML text to nodes that know their place. The C parser makes events; the tree is built here, without recursion.
 
 YAML 1.2 values (`no` and `on` are text, there are no dates), anchors and merge keys. Tags, complex keys, cycles,
-deep nesting and aliases that multiply are problems.
+deep nesting and aliases that multiply are problems. Messages never repeat what is written: a password can look
+like a tag or an alias.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from enova.adapters.specfiles.scalars import MERGE, scalar
+from enova.adapters.specfiles.scalars import MERGE, TAG_REFUSED, scalar
 
 MAX_DEPTH = 64
 MAX_NODES = 100_000
@@ -143,7 +144,7 @@ class _Builder:
         if len(self._open) >= MAX_DEPTH:
             raise _Stop(Misfit(node.line, node.column, (), f"is nested more than {MAX_DEPTH} deep"))
         if event.tag is not None:
-            self._misfit(node, f"tags are not supported: {_clip(event.tag)}", "remove it")
+            self._misfit(node, TAG_REFUSED)
         if event.anchor:
             self._anchors.pop(event.anchor, None)
         self._open.append(_Open(node, is_mapping, event.anchor))
@@ -162,10 +163,8 @@ class _Builder:
         if target is None:
             node = Node(None, mark.line + 1, mark.column + 1)
             inside = any(frame.anchor == event.anchor for frame in self._open)
-            message = (
-                "an alias must not stand inside its own anchor" if inside else "no anchor of this name before"
-            )
-            self._misfit(node, f"*{_clip(event.anchor)}: {message}")
+            message = "this alias stands inside its own anchor" if inside else "this alias has no anchor before it"
+            self._misfit(node, message)
             target = node
         self._add(target, (mark.line + 1, mark.column + 1))
 
@@ -258,7 +257,3 @@ def _syntax_hint(problem: str, written: str, column: int) -> str | None:
     if "expected <block end>" in problem or "did not find expected key" in problem:
         return "check the indentation"
     return None
-
-
-def _clip(text: str) -> str:
-    return repr(text)[1:-1][:40]

@@ -13,6 +13,7 @@ _FLOAT = re.compile(
 )
 _FIRST_OF_OTHERS = frozenset("~0123456789+-.<tTfFnN")
 _MAX_DIGITS = 40
+TAG_REFUSED: Final = "tags are not supported: text that begins with ! needs quotes"
 
 MERGE: Final = type("Merge", (), {"__repr__": lambda _self: "<<"})()
 """The plain key `<<`."""
@@ -25,7 +26,7 @@ def scalar(text: str, *, is_plain: bool, tag: str | None) -> tuple[Scalar, str |
     if tag in ("!", "tag:yaml.org,2002:str"):
         return text, None
     if tag is not None:
-        return text, f"tags are not supported: {repr(tag)[1:-1][:60]}"
+        return text, TAG_REFUSED
     if not is_plain or (text and text[0] not in _FIRST_OF_OTHERS):
         return text, None
     return _plain(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_core import core_schema
 
 from enova.core.launch import ArgValue
@@ -59,6 +59,12 @@ class _BytesOr:
         if not 1 <= size <= 2**50:
             raise Fault("must be from 1B to 1024TiB")
         return size
+
+
+def _whole_seconds(value: Duration) -> Duration:
+    if not value.is_integer():
+        raise Fault("must be a whole number of seconds")
+    return value
 
 
 class EngineArguments(Section):
@@ -188,7 +194,9 @@ class EngineArguments(Section):
     max_log_len: Annotated[int, Field(ge=0, le=_MAX_TOKENS)] | None = key(
         "Most characters of a logged prompt.", 100
     )
-    shutdown_timeout: Duration | None = key("How long running requests may go on after the signal to stop.", "30s")
+    shutdown_timeout: Annotated[Duration, AfterValidator(_whole_seconds)] | None = key(
+        "How long running requests may go on after the signal to stop.", "30s"
+    )
 
     def typed_args(self) -> dict[str, ArgValue]:
         """Return the typed arguments that are set, as vLLM takes them."""

@@ -30,8 +30,16 @@ class Finding:
 
 def explain(error: ValidationError) -> Iterator[Finding]:
     """Yield every finding of a failed validation, in the words of a person."""
-    for detail in error.errors(include_url=False):
-        yield from _explain(detail)
+    details = error.errors(include_url=False)
+    for detail in details:
+        # Pydantic counts only the entries that are right, and then misses some.
+        is_count = detail["type"] in ("too_short", "too_long")
+        if not (is_count and any(_is_below(other["loc"], detail["loc"]) for other in details)):
+            yield from _explain(detail)
+
+
+def _is_below(loc: Loc, owner: Loc) -> bool:
+    return len(loc) > len(owner) and loc[: len(owner)] == owner
 
 
 def _explain(detail: ErrorDetails) -> Iterator[Finding]:
@@ -66,8 +74,8 @@ def _did_you_mean(loc: Loc) -> str | None:
     if near:
         return f"did you mean {near[0]}?"
     elsewhere = places_of(snake)
-    if elsewhere:
-        return f"did you mean {' or '.join(elsewhere[:2])}?"
+    if len(elsewhere) == 1:
+        return f"did you mean {elsewhere[0]}?"
     if loc[:-1] == ("engine",):
         return "other vLLM arguments go into engine.extra_args"
     return f"known here: {', '.join(known)}" if 0 < len(known) <= 14 else None

@@ -13,7 +13,8 @@ from enova.core.spec.service import Service
 Models = tuple[type[BaseModel], ...]
 
 
-def keys_at(loc: tuple[str | int, ...]) -> list[str]:
+@cache
+def keys_at(loc: tuple[str | int, ...]) -> tuple[str, ...]:
     """Return the keys a mapping at this place may have; none if it is free-form."""
     models: Models = (Service,)
     for part in loc:
@@ -27,7 +28,7 @@ def keys_at(loc: tuple[str | int, ...]) -> list[str]:
             if part in (name, field.alias)
             for found in _models_in(field.annotation)
         )
-    return [field.alias or name for model in models for name, field in model.model_fields.items()]
+    return tuple(field.alias or name for model in models for name, field in model.model_fields.items())
 
 
 def places_of(key: str) -> tuple[str, ...]:
