@@ -55,21 +55,26 @@ class Engine:
 
     async def answer(self, works: Sequence[Work]) -> AsyncGenerator[Burst]:
         """Yield bursts of all works as they come. Closing the iterator aborts what is not finished."""
-        bursts: asyncio.Queue[Burst] = asyncio.Queue()
-        tasks = [asyncio.create_task(self._run(work, bursts.put_nowait)) for work in works]
+        results: asyncio.Queue[Burst | asyncio.Task[None]] = asyncio.Queue()
+        tasks = [asyncio.create_task(self._run(work, results.put_nowait)) for work in works]
+        for task in tasks:
+            task.add_done_callback(results.put_nowait)
         unfinished = len(tasks)
         try:
             while unfinished:
-                burst = await bursts.get()
-                unfinished -= burst.finish_reason is not None
-                yield burst
+                result = await results.get()
+                if isinstance(result, Burst):
+                    yield result
+                    continue
+                result.result()  # raises what the task raised
+                unfinished -= 1
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, work: Work, emit: Callable[[Burst], None]) -> None:
-        reason = "abort"
+        reason = "error"
         arrived_s = perf_counter()
         try:
             with self._metrics.waiting.track_inprogress():
@@ -80,6 +85,9 @@ class Engine:
             finally:
                 self._slots.release()
             reason = work.finish_reason
+        except asyncio.CancelledError:
+            reason = "abort"
+            raise
         finally:
             self._metrics.finished[reason].inc()
 

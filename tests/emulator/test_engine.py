@@ -143,3 +143,18 @@ def test_leaving_the_queue_takes_nobody_elses_slot() -> None:
         await eventually(metrics, "num_requests_running", 0)
 
     asyncio.run(scenario())
+
+
+def test_a_timing_that_fails_fails_the_request_and_frees_its_slot() -> None:
+    class Broken(ConstantRate):
+        def first_token_s(self, prompt_tokens: int) -> float:
+            raise ArithmeticError("no such step")
+
+    one, metrics = engine(timing=Broken(), max_num_seqs=1)
+
+    for _ in range(2):
+        with pytest.raises(ArithmeticError, match="no such step"):
+            asyncio.run(answered(one, work()))
+
+    assert value(metrics, "request_success_total", finished_reason="error") == 2
+    assert value(metrics, "num_requests_running") == 0
