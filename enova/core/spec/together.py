@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enova.core.spec.explain import Finding
 from enova.core.spec.service import Service
 
-_EVERY_HOST = frozenset({"0.0.0.0", "::"})
+_EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound
 
 
 @dataclass(frozen=True, slots=True)
