@@ -16,11 +16,9 @@ from enova.core.spec.gateway import Gateway, Retries
 MAX_BACKOFF_MS = 2000
 DEFAULTS: Mapping[str, ArgValue] = MappingProxyType(
     {
-        # Needs no tuning, adds the least latency and starts with no worker; power_of_two wants two to start.
+        # Outlives a killed replica best: the router's cache_aware prefers the least busy one, and a dead one is
+        # that. It also adds the least latency and, unlike power_of_two, starts with no worker.
         "policy": "round_robin",
-        # For cache_aware only: with its own 64, one replica gets everything until it is 64 requests ahead.
-        "balance_abs_threshold": 2,
-        "balance_rel_threshold": 1.1,
         # A replica that hangs or dies is out after about 15 s instead of 3 min, and back after one good check.
         "health_check_interval_secs": 5,
         "health_success_threshold": 1,
@@ -28,6 +26,9 @@ DEFAULTS: Mapping[str, ArgValue] = MappingProxyType(
         # router's 60 s and 3 successes the whole service would be out that long.
         "cb_timeout_duration_secs": 10,
         "cb_success_threshold": 1,
+        # Attempts, the first included: enough to outlive a killed replica. A request that crashes its engine is
+        # tried on the next one too, so this is also how many replicas one request can take down.
+        "retry_max_retries": 3,
         # With the router's 30 s, one pause could outlast the patience of a client.
         "retry_max_backoff_ms": MAX_BACKOFF_MS,
         # Replicas are added once they have generated; 600 s of waiting for one that died since would only block.
@@ -48,7 +49,7 @@ def router_args(gateway: Gateway) -> dict[str, ArgValue]:
         "queue_timeout_secs": _seconds(gateway.queue_timeout),
         "request_id_headers": tuple(gateway.request_id_headers) or None,
         "log_level": gateway.log_level,
-        **_retries(gateway),
+        **_retries(gateway.retries),
         **_circuit_breaker(gateway),
         **_health_check(gateway),
     }
@@ -56,10 +57,7 @@ def router_args(gateway: Gateway) -> dict[str, ArgValue]:
     return dict(sorted(args.items()))
 
 
-def _retries(gateway: Gateway) -> dict[str, ArgValue | None]:
-    retries = gateway.retries
-    if retries.max == 0:
-        return {"disable_retries": True}
+def _retries(retries: Retries) -> dict[str, ArgValue | None]:
     return {
         # The router counts attempts, the first one included.
         "retry_max_retries": None if retries.max is None else retries.max + 1,

@@ -35,8 +35,6 @@ def test_an_empty_section_gives_the_defaults() -> None:
 
 def test_every_setting_has_its_argument_in_the_routers_units() -> None:
     assert router_args(gateway(**EVERYTHING)) == {
-        "balance_abs_threshold": 2,
-        "balance_rel_threshold": 1.1,
         "cb_failure_threshold": 5,
         "cb_success_threshold": 2,
         "cb_timeout_duration_secs": 30,
@@ -63,7 +61,7 @@ def test_every_setting_has_its_argument_in_the_routers_units() -> None:
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        ({"retries": {"max": 0}}, {"disable_retries": True}),
+        ({"retries": {"max": 0}}, {"retry_max_retries": 1}),
         ({"retries": {"max": 1}}, {"retry_max_retries": 2}),
         ({"retries": {"initial_backoff": "5s"}}, {"retry_initial_backoff_ms": 5000, "retry_max_backoff_ms": 5000}),
         ({"circuit_breaker": {"enabled": False, "failures": 3}}, {"disable_circuit_breaker": True}),
