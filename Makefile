@@ -32,7 +32,7 @@ test-fast: setup  ## Run the tests that need no Docker, with branch coverage
 	$(RUN) pytest -m "not docker and not vllm" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 test-docker: setup test-image models  ## Build the test images, and run the tests that need Docker
-	ENOVA_REQUIRE_DOCKER=1 $(RUN) pytest -m "docker or vllm" --durations=10
+	$(RUN) pytest -m "docker or vllm" --durations=10
 
 test-image: setup  ## Build the images the Docker tests use: the engine on a CPU, the gateway, the emulator
 	@stack/images/build.sh

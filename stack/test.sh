@@ -12,7 +12,6 @@ make --no-print-directory test-fast
 if [[ ${ENOVA_REQUIRE_DOCKER:-} == 1 ]] || docker_answers; then
   echo "==> Tests on real Docker containers, with the real vLLM"
   make --no-print-directory test-docker
-  echo "==> All tests were run"
   exit
 fi
 
