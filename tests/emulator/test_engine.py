@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing
-from time import perf_counter
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -65,17 +65,35 @@ def test_several_prompts_of_one_request_are_all_answered() -> None:
     assert [burst.index for burst in bursts if burst.finish_reason] == [0, 1, 2, 3]
 
 
-def test_tokens_come_out_when_the_timing_says_and_delays_do_not_add_up() -> None:
+def test_tokens_come_out_when_the_timing_says() -> None:
     one, metrics = engine(timing=ConstantRate(overhead_s=0.03, prefill_tokens_per_s=1000, output_token_s=0.004))
-    begin_s = perf_counter()
 
     asyncio.run(answered(one, work(tokens=51, prompt_tokens=20)))
 
-    taken_s = perf_counter() - begin_s
-    assert 0.25 <= taken_s < 0.40
-    assert 0.05 <= value(metrics, "time_to_first_token_seconds_sum") < 0.10
-    assert value(metrics, "request_time_per_output_token_seconds_sum") == pytest.approx(0.004, rel=0.3)
-    assert value(metrics, "inter_token_latency_seconds_sum") == pytest.approx(0.2, rel=0.3)
+    # Never too early; how late depends on what else the machine is doing.
+    assert 0.0499 <= value(metrics, "time_to_first_token_seconds_sum") < 0.5
+    assert 0.1999 <= value(metrics, "request_decode_time_seconds_sum") < 2
+    assert value(metrics, "inter_token_latency_seconds_sum") == pytest.approx(
+        value(metrics, "request_decode_time_seconds_sum")
+    )
+    assert value(metrics, "e2e_request_latency_seconds_sum") >= 0.2498
+
+
+def test_delays_do_not_add_up() -> None:
+    async def scenario() -> list[int]:
+        one, _ = engine(timing=ConstantRate(overhead_s=0, prefill_tokens_per_s=1e9, output_token_s=0.01))
+        sizes = []
+        async with aclosing(one.answer([work(tokens=100)])) as bursts:
+            async for burst in bursts:
+                sizes.append(len(burst.tokens))
+                if len(sizes) == 2:
+                    time.sleep(0.3)  # the whole process is held up
+        return sizes
+
+    sizes = asyncio.run(scenario())
+
+    assert sum(sizes) == 100
+    assert max(sizes) >= 29
 
 
 def test_every_token_is_accounted_for() -> None:

@@ -69,7 +69,7 @@ def test_openais_client_gets_the_same_chat_streamed_and_not(serve: Serve) -> Non
     assert chunks[-2].choices[0].finish_reason == "length"
     assert chunks[-1].choices == []
     assert chunks[-1].usage == whole.usage
-    assert len(chunks) > 5
+    assert sum(1 for chunk in chunks if chunk.choices and chunk.choices[0].delta.content) >= 2
     assert {chunk.id for chunk in chunks} == {chunks[0].id}
 
 
@@ -150,10 +150,10 @@ def test_a_client_that_leaves_frees_its_slot(serve: Serve, stream: bool) -> None
     body = {"prompt": "hi", "stream": stream}
 
     with httpx.Client() as client, pytest.raises(httpx.ReadTimeout):
-        client.post(url + "/v1/completions", json=body, timeout=0.3)
+        client.post(url + "/v1/completions", json=body, timeout=httpx.Timeout(10, read=0.3))
 
-    eventually(url, "num_requests_running", 0)
-    assert gauge(url, "request_success_total", finished_reason="abort") == 1
+    eventually(url, "request_success_total", 1, finished_reason="abort")
+    assert gauge(url, "num_requests_running") == 0
     assert (
-        httpx.post(url + "/v1/completions", json={"prompt": "hi", "max_tokens": 1}, timeout=2).status_code == 200
+        httpx.post(url + "/v1/completions", json={"prompt": "hi", "max_tokens": 1}, timeout=10).status_code == 200
     )
