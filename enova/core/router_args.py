@@ -16,8 +16,8 @@ from enova.core.spec.gateway import Gateway, Retries
 MAX_BACKOFF_MS = 2000
 DEFAULTS: Mapping[str, ArgValue] = MappingProxyType(
     {
-        # Outlives a killed replica best: the router's cache_aware prefers the least busy one, and a dead one is
-        # that. It also adds the least latency and, unlike power_of_two, starts with no worker.
+        # Adds the least latency, starts with no worker (power_of_two does not), and outlives a killed replica with
+        # the circuit breaker off too: to cache_aware a dead replica is the least busy one.
         "policy": "round_robin",
         # A replica that hangs or dies is out after about 15 s instead of 3 min, and back after one good check.
         "health_check_interval_secs": 5,
