@@ -47,14 +47,19 @@ def settle(tick: Tick, world: World, session: Session, *, yes: bool, color: str,
 
 def _carry_out(tick: Tick, world: World, session: Session, color: str) -> int:
     from enova.cli.progress import progress
-    from enova.render.outcome import outcome_text
+    from enova.render.outcome import endpoint_text, outcome_text
     from enova.tick import apply
 
     with progress(session, color) as screen, stoppable(session, screen.say) as stop:
         result = apply(tick, world, screen.listener, stop)
     failures = [(failure.action, failure.message, failure.hint) for failure in result.failures]
     text = outcome_text(len(result.done), failures, len(result.skipped), interrupted=stop.is_set())
-    session.console(session.stdout, color).print(text, end="")
+    console = session.console(session.stdout, color)
+    console.print(text, end="")
+    touched = {action.service for action in result.done} - {action.service for action, _, _ in failures}
+    for one in tick.desired:
+        if one.service in touched and not stop.is_set():
+            console.print(endpoint_text(one.gateway, one.replica), end="")
     if stop.is_set():
         return INTERRUPTED
     return 1 if result.failures or result.skipped else 0

@@ -13,7 +13,13 @@ from enova.cli.session import session_of
 def version(ctx: typer.Context, output: TextOrJson = "text") -> int:
     """Print the versions of Enova, of Python, and of the router it uses.
 
-    With -o json: {"schema_version": 1, "enova": …, "python": …, "router": … or null}.
+    \b
+    With -o json: {"schema_version": 1, "enova": …, "python": …, "router": … or null}
+
+    \b
+    Examples:
+      $ enova version
+      $ enova version -o json
     """
     import platform
     from importlib import metadata

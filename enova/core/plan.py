@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from enova.core.fingerprint import Change
-from enova.core.launch import Launch
+from enova.core.launch import Kind, Launch
 from enova.core.observed import Instance
 from enova.core.rollout import RolloutPolicy
 
@@ -62,6 +62,13 @@ class Action:
     """For UNROUTE: the worker that is not there any more."""
     policy: RolloutPolicy = field(default_factory=RolloutPolicy)
     """How to go about it."""
+
+    @property
+    def emulated(self) -> bool:
+        """Return whether it is about a replica whose engine is emulated."""
+        if self.launch:
+            return self.launch.kind is Kind.EMULATED
+        return any(one.settings.get("engine.kind") == Kind.EMULATED for one in (self.new, self.old) if one)
 
     def __str__(self) -> str:
         changed = "".join(f"; {change}" for change in self.changes)

@@ -27,9 +27,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from enova.core.launch import Kind
 from enova.core.plan import Action, Note, Plan
-from enova.core.resolve import Resolved
+from enova.core.resolve import Choice, Resolved
 from enova.core.spec import Service
 from enova.errors import PlanRefused
 
@@ -96,13 +95,6 @@ def from_json(text: str) -> SavedPlan:
     return SavedPlan(tuple(_read_service(item) for item in services), prune, checksum)
 
 
-def is_emulated(action: Action) -> bool:
-    """Tell whether an action is about a replica whose engine is emulated."""
-    if action.launch:
-        return action.launch.kind is Kind.EMULATED
-    return any(one.settings.get("engine.kind") == Kind.EMULATED for one in (action.new, action.old) if one)
-
-
 def _service(service: Service) -> dict[str, Any]:
     return service.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
@@ -125,7 +117,7 @@ def _action(action: Action) -> dict[str, Any]:
         "changes": [{"field": c.field, "old": c.old, "new": c.new} for c in action.changes],
         "impact": action.impact,
         "wave": action.wave,
-        "emulated": is_emulated(action),
+        "emulated": action.emulated,
     }
 
 
@@ -133,5 +125,5 @@ def _note(note: Note) -> dict[str, str]:
     return {"service": note.service, "message": note.message, "hint": note.hint}
 
 
-def _choice(choice: Any) -> dict[str, Any]:
+def _choice(choice: Choice) -> dict[str, Any]:
     return {"field": choice.field, "value": choice.value, "provenance": str(choice.provenance)}

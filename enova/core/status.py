@@ -38,6 +38,8 @@ class InstanceStatus:
     """One replica or gateway as it is now."""
 
     target: str
+    name: str
+    """What its runtime calls it."""
     role: Role
     state: State
     health: Health
@@ -108,7 +110,7 @@ def to_json(status: Status) -> dict[str, Any]:
     schema_version   1
     compared         whether there were specs to compare with
     services         [{name, in_spec, endpoint, emulated, conditions: [{type, status, reason, message}],
-                     instances: [{target, role, state, health, serving, runtime, devices, image, age_s, url,
+                     instances: [{target, name, role, state, health, serving, runtime, devices, image, age_s, url,
                      emulated, detail}], pending: [what a plan would say]}]
     unknowns         [{service, message, hint}]: what could not be looked at
     """
@@ -154,6 +156,7 @@ def _instance(instance: Instance, *, serving: bool, now: float) -> InstanceStatu
     running = instance.state is State.RUNNING
     return InstanceStatus(
         target=instance.target,
+        name=instance.name,
         role=instance.role,
         state=instance.state,
         # Its runtime asks a gateway nothing; that it tells its routes shows that it is well.
@@ -236,6 +239,7 @@ def _service_json(service: ServiceStatus) -> dict[str, Any]:
 def _instance_json(instance: InstanceStatus) -> dict[str, Any]:
     return {
         "target": instance.target,
+        "name": instance.name,
         "role": str(instance.role),
         "state": str(instance.state),
         "health": str(instance.health),

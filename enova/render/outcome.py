@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from enova.core.launch import Kind, Launch
 from enova.core.plan import Action
 from enova.render.progress import label, plain
 
@@ -16,7 +17,9 @@ def outcome_text(
     """Return every failure with its whole message and hint, then one line that counts."""
     text = Text()
     for action, message, hint in sorted(failures, key=lambda failure: (failure[0].service, failure[0].target)):
-        text.append("failed: ", "red").append(f"{label(action)}: {plain(message)}\n")
+        text.append("unfinished: " if interrupted else "failed: ", "red").append(
+            f"{label(action)}: {plain(message)}\n"
+        )
         if hint:
             text.append(f"  hint: {hint}\n")
     counts = [f"{done} done"]
@@ -24,3 +27,11 @@ def outcome_text(
     counts += [f"{skipped} not begun"] if skipped else []
     what = "Interrupted" if interrupted else "Failed" if failures or skipped else "Applied"
     return text.append(f"{what}: {', '.join(counts)}", "bold").append("\n")
+
+
+def endpoint_text(gateway: Launch, replica: Launch) -> Text:
+    """Return where a service answers, as a client on this machine would write it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(gateway.host, gateway.host)  # noqa: S104 - shown, not bound
+    address = f"[{host}]" if ":" in host else host
+    text = Text().append(gateway.service, "bold").append(f": http://{address}:{gateway.port}/v1")
+    return text.append(" (emulated)\n" if replica.kind is Kind.EMULATED else "\n")

@@ -10,7 +10,6 @@ from html import escape
 from rich.text import Text
 
 from enova.core.plan import SYMBOLS, Action, Note, Plan, Verb
-from enova.core.planfile import is_emulated
 from enova.core.resolve import Resolved
 
 STYLES = {
@@ -66,7 +65,7 @@ def plan_markdown(plan: Plan, resolved: Sequence[Resolved] = ()) -> str:
 def emulated_services(plan: Plan, resolved: Sequence[Resolved]) -> frozenset[str]:
     """Return the services that are, or were, served by an emulated engine."""
     wanted = {one.service.name for one in resolved if one.service.engine.kind == "emulated"}
-    return frozenset(wanted | {action.service for action in plan.actions if is_emulated(action)})
+    return frozenset(wanted | {action.service for action in plan.actions if action.emulated})
 
 
 def _remarks(plan: Plan) -> list[tuple[str, str, tuple[Note, ...]]]:
@@ -75,19 +74,23 @@ def _remarks(plan: Plan) -> list[tuple[str, str, tuple[Note, ...]]]:
 
 def _row(action: Action, emulated: Collection[str]) -> str:
     mark = " (emulated)" if action.service in emulated else ""
-    changes = "<br>".join(f"<code>{_cell(str(change))}</code>" for change in action.changes)
+    changes = "<br>".join(f"<code>{_escaped(str(change))}</code>" for change in action.changes)
     why = _cell(action.cause) + (f"<br>{_cell(action.impact)}" if action.impact else "")
-    return (
-        f"| {SYMBOLS[action.verb]} | {action.verb} <code>{_cell(action.target)}</code>{mark} | {why} | {changes} |"
-    )
+    what = f"{action.verb} <code>{_escaped(action.target)}</code>{mark}"
+    return f"| {SYMBOLS[action.verb]} | {what} | {why} | {changes} |"
 
 
 def _cell(text: str) -> str:
-    """Values come from specs: they must not become markup, mentions or further cells."""
+    """Outside of code, GitHub would call who is named after an @."""
+    return _escaped(text).replace("@", "@&#8203;")
+
+
+def _escaped(text: str) -> str:
+    """Values come from specs: they must not become markup or further cells."""
     shown = escape(" ".join(text.split()), quote=False)
     for sign in "\\`*_[]|~":
         shown = shown.replace(sign, f"&#{ord(sign)};")
-    return shown.replace("@", "@&#8203;")
+    return shown
 
 
 def _value(value: object) -> str:

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, field
 
 from enova.core.plan import SYMBOLS, Action
-from enova.core.planfile import is_emulated
 from enova.core.rollout import Down, Up
 
 DETAIL_EVERY_S = 5.0
@@ -40,11 +39,11 @@ class Board:
         if phase != "running":
             del self.rows[id(action)]
             return _ending(row, phase, detail, now_s)
+        if detail in (row.step, row.detail):
+            return None
         if detail in STEPS:
             row.step, row.detail, row.told_s = detail, "", now_s
             return f"{label(action)}: {detail}"
-        if detail == row.detail:
-            return None
         row.detail = detail
         if now_s - row.told_s < DETAIL_EVERY_S:
             return None
@@ -54,7 +53,7 @@ class Board:
 
 def label(action: Action) -> str:
     """Return what an action is called in one word or two."""
-    emulated = " (emulated)" if is_emulated(action) else ""
+    emulated = " (emulated)" if action.emulated else ""
     return f"{SYMBOLS[action.verb]} {action.verb} {action.target}{emulated}"
 
 

@@ -1,0 +1,56 @@
+"""`enova logs`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.terminal import Machine
+
+
+@pytest.fixture
+def chat(machine: Machine) -> Machine:
+    machine.enova("apply", machine.spec(), "--yes")
+    return machine
+
+
+def test_lines_of_several_say_whose_they_are(chat: Machine) -> None:
+    shown = chat.enova("logs", "chat")
+
+    assert shown.out.splitlines() == [
+        "chat@gateway: chat@gateway is running",
+        "chat#0: chat#0 is running",
+        "chat#1: chat#1 is running",
+    ]
+
+
+@pytest.mark.parametrize("target", ["chat#1", "chat@gateway"])
+def test_lines_of_one_are_as_they_were_written(chat: Machine, target: str) -> None:
+    shown = chat.enova("logs", target, "--tail", "5")
+
+    assert (shown.code, shown.out) == (0, f"{target} is running\n")
+
+
+def test_several_are_followed_side_by_side_until_they_end(chat: Machine) -> None:
+    shown = chat.enova("logs", "chat", "-f")
+
+    assert sorted(shown.out.splitlines()) == [
+        "chat#0: chat#0 is running",
+        "chat#1: chat#1 is running",
+        "chat@gateway: chat@gateway is running",
+    ]
+
+
+def test_what_does_not_run_is_an_error_with_a_suggestion(chat: Machine) -> None:
+    shown = chat.enova("logs", "chat#7")
+
+    assert shown.err == "error: nothing named chat#7 runs here\nhint: did you mean chat#1?\n"
+    assert shown.code == 1
+
+
+def test_where_nobody_could_look_nothing_is_called_absent(chat: Machine) -> None:
+    chat.host.unreachable.add("docker")
+
+    shown = chat.enova("logs", "chat")
+
+    assert shown.err == "error: could not look at docker\nhint: see why with `enova status`\n"
+    assert shown.code == 1
