@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,6 +184,22 @@ def test_in_flight_of_a_replica_that_is_gone_is_unknown() -> None:
     assert HttpEngine().in_flight(url) is None
 
 
+def test_the_emulated_engine_is_healthy_generates_and_counts_what_it_runs(emulator_url: str) -> None:
+    probe(emulator_url, api_key="s3cret")
+    request = {"model": "tiny", "prompt": "Hi", "max_tokens": 1000, "ignore_eos": True, "stream": True}
+    key = {"Authorization": "Bearer s3cret"}
+    with httpx.stream("POST", f"{emulator_url}/v1/completions", json=request, headers=key, timeout=10) as stream:
+        lines = stream.iter_lines()  # letting go of the iterator would hang up, and end the request
+        next(lines)
+        wait_for_in_flight(emulator_url, 1)
+    wait_for_in_flight(emulator_url, 0)
+
+
+def test_the_emulated_engine_refuses_a_wrong_key(emulator_url: str) -> None:
+    with pytest.raises(ApplyError, match="answered /v1/models with 401"):
+        probe(emulator_url, api_key="wrong")
+
+
 @pytest.mark.docker
 @pytest.mark.vllm
 def test_real_vllm_is_healthy_generates_and_counts_what_it_runs(vllm_url: str) -> None:
@@ -201,6 +219,23 @@ def test_real_vllm_is_healthy_generates_and_counts_what_it_runs(vllm_url: str) -
 def test_real_vllm_refuses_a_probe_in_its_own_words(vllm_url: str) -> None:
     with pytest.raises(ApplyError, match=r"with 400: .*max_tokens"):
         HttpEngine().probe(vllm_url, prompt="Hi", max_tokens=-1, timeout_s=10, api_key=None)
+
+
+@pytest.fixture(scope="module")
+def emulator_url() -> Iterator[str]:
+    """An emulated engine that wants a key."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "enova.emulator", "tiny", "--port", str(port)]
+    environment = {**os.environ, "VLLM_API_KEY": "s3cret"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 20
+        while not HttpEngine().healthy(url):
+            assert time.monotonic() < deadline, "the emulated engine is not healthy after 20 s"
+            time.sleep(0.05)
+        yield url
+        process.terminate()
 
 
 @pytest.fixture(scope="module")
