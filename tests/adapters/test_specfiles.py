@@ -216,7 +216,18 @@ def test_aliases_that_multiply_are_refused() -> None:
     lines = ["x0: &x0 [a, a, a, a, a, a, a, a, a, a]"]
     lines += [f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 10)}]" for i in range(1, 10)]
 
-    assert problems("\n".join(lines)) == ["5:55: holds too many values (hint: aliases of aliases multiply)"]
+    assert problems("\n".join(lines)) == ["5:15: holds more than 20000 values (hint: aliases of aliases multiply)"]
+
+
+def test_reading_ends_after_a_thousand_problems() -> None:
+    said = problems("---\na: 1\n" * 10_000)
+
+    assert len(said) < 1100
+    assert any(line.endswith("too many problems: the rest is not read") for line in said)
+
+
+def test_the_merge_key_is_text_where_no_key_can_be() -> None:
+    assert one(f"{GOOD}engine: {{env: {{A: <<}}}}\n").engine.env == {"A": "<<"}
 
 
 def test_anchors_and_merge_keys_work() -> None:

@@ -17,6 +17,7 @@ from enova.core.spec.together import clashes
 from enova.errors import Problem, SpecError
 
 STDIN = "-"
+MAX_PROBLEMS = 1000
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -112,6 +113,11 @@ def _read(name: str, raw: bytes, folder: Path, problems: list[Problem]) -> Itera
         if document.root is not None and document.root.data is None and not document.misfits:
             continue
         is_empty = False
+        if len(found) >= MAX_PROBLEMS:
+            found.append(
+                Problem(name, found[-1].line, found[-1].column, "", "too many problems: the rest is not read")
+            )
+            break
         service = _check(name, document, folder, found)
         if service is not None and document.root is not None:
             yield _Read(name, document.root, service)

@@ -28,7 +28,7 @@ from ruamel.yaml.events import (
 from enova.adapters.specfiles.scalars import MERGE, TAG_REFUSED, scalar
 
 MAX_DEPTH = 64
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 
 Loc = tuple[str | int, ...]
 
@@ -128,7 +128,8 @@ class _Builder:
         mark = event.start_mark
         node = Node(None, mark.line + 1, mark.column + 1)
         value, message = scalar(event.value, is_plain=event.implicit[0] and not event.style, tag=event.tag)
-        node.data = value
+        is_key = bool(self._open) and self._open[-1].is_mapping and self._open[-1].key is None
+        node.data = event.value if value is MERGE and not is_key else value
         if message:
             self._misfit(node, message)
         elif value is None:
@@ -187,7 +188,9 @@ class _Builder:
         owner.size += node.size
         if owner.size > MAX_NODES:
             line, column = place or (node.line, node.column)
-            raise _Stop(Misfit(line, column, (), "holds too many values", "aliases of aliases multiply"))
+            raise _Stop(
+                Misfit(line, column, (), f"holds more than {MAX_NODES} values", "aliases of aliases multiply")
+            )
 
     def _add_pair(self, frame: _Open, key: Node, value: Node) -> None:
         owner = frame.node

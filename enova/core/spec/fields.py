@@ -28,7 +28,6 @@ class Section(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        populate_by_name=True,
         hide_input_in_errors=True,
         protected_namespaces=(),
     )
@@ -67,7 +66,9 @@ class Matching:
 
 @dataclass(frozen=True)
 class Path(Matching):
-    """Text of one form that is, or may be, a path: then it is made absolute where a file is being loaded."""
+    """Text of one form that is a path (`always`) or may be one; a path is made absolute where a file is loaded."""
+
+    always: bool = False
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_after_validator_function(self.resolve, core_schema.str_schema())
@@ -75,7 +76,7 @@ class Path(Matching):
     def resolve(self, text: str, info: ValidationInfo) -> str:
         """Return the text, or the absolute path if it is one."""
         self.check(text)
-        return resolved(text, info) if self.words == "a path" or is_folder(text) else text
+        return resolved(text, info) if self.always or is_folder(text) else text
 
 
 def is_folder(text: str) -> bool:
@@ -108,7 +109,7 @@ LabelValue = Annotated[str, Matching(r"^[^\x00-\x1f\x7f]{0,253}$", "at most 253 
 EnvName = Annotated[
     str, Matching(_ENV_NAME, "the name of an environment variable: letters, digits and _, no digit first")
 ]
-FilePath = Annotated[str, Path(_NO_CONTROL, "a path")]
+FilePath = Annotated[str, Path(_NO_CONTROL, "a path", always=True)]
 HubOrFolder = Annotated[
     str,
     Path(

@@ -90,7 +90,7 @@ class Slo(Section):
 class Budget(Section):
     """The most the service may use."""
 
-    cost: Money | None = key("Most US dollars per hour.", "12 USD/h")
+    cost: Money | None = key("Most US dollars per hour, written `12 USD/h`.", "12 USD/h")
     gpus: Annotated[int, Field(ge=1, le=100_000)] | None = key("Most GPUs.", 4)
 
 

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from enova.core.spec.fault import Fault
 
-_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
+_NUMBER = r"[0-9]{1,16}(?:\.[0-9]{1,9})?"
 _ECHO_CHARS = 40
 
 
