@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,8 +26,7 @@ def delete(
         list[str],
         typer.Argument(
             metavar="SERVICE|PATH",
-            help="Names of services, or spec files or folders: what has a `/` or ends in .yaml or .yml, "
-            "or `-` for stdin.",
+            help="Names of services, or spec files or folders: what has a `/` or a `.` in it, or `-` for stdin.",
             autocompletion=complete_service_or_path,
         ),
     ],
@@ -61,7 +61,8 @@ def delete(
 
 
 def _is_path(given: str) -> bool:
-    return given == STDIN or "/" in given or given.endswith((".yaml", ".yml"))
+    """No name of a service has one of these signs."""
+    return given == STDIN or "/" in given or "." in given
 
 
 def _check_names(names: Sequence[str], tick: Tick, world: World) -> None:
@@ -81,6 +82,8 @@ def _check_names(names: Sequence[str], tick: Tick, world: World) -> None:
 def _did_you_mean(name: str, running: Collection[str]) -> str:
     from difflib import get_close_matches
 
+    if Path(name).exists():
+        return f"for the services that its files name, write ./{name}"
     close = get_close_matches(name, sorted(running), n=1)
     if close:
         return f"did you mean {close[0]}?"

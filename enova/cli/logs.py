@@ -53,12 +53,9 @@ def logs(
         _follow_all(instances, names, world, tail, session)
         return 0
     for instance in instances:
-        runtime = world.runtimes[instance.runtime]
         prefix = f"{names[instance.id]}: " if len(instances) > 1 else ""
-        for line in runtime.logs(instance.id, tail=tail, follow=follow):
-            session.stdout.write(f"{prefix}{line}\n")
-            if follow:
-                session.stdout.flush()
+        for line in world.runtimes[instance.runtime].logs(instance.id, tail=tail, follow=follow):
+            _write(session, prefix, line)
     return 0
 
 
@@ -87,14 +84,14 @@ def _follow_all(
     instances: Sequence[Instance], names: Mapping[str, str], world: World, tail: int | None, session: Session
 ) -> None:
     """Read each in its own thread, which ends with the process: a log that is followed has no end of its own."""
-    lines: queue.Queue[str | None] = queue.Queue(BUFFERED_LINES)
+    lines: queue.Queue[tuple[str, str] | None] = queue.Queue(BUFFERED_LINES)
 
     def read(instance: Instance, runtime: Runtime) -> None:
         try:
             for line in runtime.logs(instance.id, tail=tail, follow=True):
-                lines.put(f"{names[instance.id]}: {line}\n")
+                lines.put((names[instance.id], line))
         except EnovaError as error:
-            lines.put(f"{names[instance.id]}: (its log ended: {error.message})\n")
+            lines.put((names[instance.id], f"(its log ended: {error.message})"))
         lines.put(None)
 
     for instance in instances:
@@ -105,5 +102,14 @@ def _follow_all(
         if line is None:
             under_way -= 1
             continue
-        session.stdout.write(line)
-        session.stdout.flush()
+        name, text = line
+        _write(session, f"{name}: ", text)
+
+
+def _write(session: Session, prefix: str, line: str) -> None:
+    """Colours and redrawn progress bars are for terminals; a pipe gets plain lines."""
+    from enova.render.progress import plain
+
+    for part in [line] if session.stdout.isatty() else plain(line).split("\n"):
+        session.stdout.write(f"{prefix}{part}\n")
+    session.stdout.flush()

@@ -43,6 +43,9 @@ def load_services(paths: Sequence[str] | None, session: Session) -> list[Service
 
 
 def _read_stdin(session: Session) -> str | bytes:
-    """Bytes where there are any: what is not UTF-8 is the loader's to report."""
-    buffer = getattr(session.stdin, "buffer", None)
-    return buffer.read() if buffer is not None else session.stdin.read()
+    """Bytes where there are any: what is not UTF-8, or too long, is the loader's to report."""
+    from enova.adapters.specfiles.text import MAX_BYTES
+
+    buffer = getattr(session.stdin, "buffer", session.stdin)
+    text: str | bytes = buffer.read(MAX_BYTES + 1)
+    return text

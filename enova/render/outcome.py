@@ -23,7 +23,7 @@ def outcome_text(
         if hint:
             text.append(f"  hint: {hint}\n")
     counts = [f"{done} done"]
-    counts += [f"{len(failures)} failed"] if failures else []
+    counts += [f"{len(failures)} {'unfinished' if interrupted else 'failed'}"] if failures else []
     counts += [f"{skipped} not begun"] if skipped else []
     what = "Interrupted" if interrupted else "Failed" if failures or skipped else "Applied"
     return text.append(f"{what}: {', '.join(counts)}", "bold").append("\n")

@@ -35,10 +35,11 @@ class Board:
     def news(self, action: Action, phase: str, detail: str, now_s: float) -> str | None:
         """Take in one piece of news and return the line it is worth, if it is worth one."""
         row = self.rows.setdefault(id(action), Row(action, now_s))
-        detail = plain(detail)
+        detail = plain(detail).strip()
         if phase != "running":
             del self.rows[id(action)]
             return _ending(row, phase, detail, now_s)
+        detail = detail.removeprefix(f"{row.step}: ")
         if detail in (row.step, row.detail):
             return None
         if detail in STEPS:
@@ -59,7 +60,7 @@ def label(action: Action) -> str:
 
 def plain(text: str) -> str:
     """Return text without what would move a cursor or change a colour: it may come from an engine's log."""
-    return _CONTROL.sub("", text.replace("\r", "\n")).strip()
+    return _CONTROL.sub("", text.replace("\r", "\n"))
 
 
 def _ending(row: Row, phase: str, detail: str, now_s: float) -> str:

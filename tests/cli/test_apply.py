@@ -236,7 +236,7 @@ def test_ctrl_c_stops_it_cleanly_with_130_and_a_later_apply_goes_on(machine: Mac
     assert shown.out.endswith(
         "unfinished: + create chat#0: interrupted\n"
         "  hint: it goes on starting; apply again to continue from here\n"
-        "Interrupted: 1 done, 1 failed\n"
+        "Interrupted: 1 done, 1 unfinished\n"
     )
     assert signal.getsignal(signal.SIGINT) is before
 

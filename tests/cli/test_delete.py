@@ -48,6 +48,17 @@ def test_an_unknown_name_is_an_error_with_a_suggestion(two_services: Machine) ->
     assert (shown.code, two_services.host.writes) == (1, [])
 
 
+def test_a_folder_has_to_be_written_as_one(machine: Machine) -> None:
+    machine.spec(path="specs/chat.yaml")
+
+    shown = machine.enova("delete", "specs")
+
+    assert shown.err == (
+        "error: no service named specs runs here\nhint: for the services that its files name, write ./specs\n"
+    )
+    assert machine.enova("delete", "./specs").code == 0
+
+
 def test_a_name_that_may_be_where_nobody_could_look_is_not_called_absent(machine: Machine) -> None:
     machine.host.unreachable.add("docker")
 

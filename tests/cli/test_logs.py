@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
 import pytest
 
+from enova.testing import MemoryRuntime, memory_world
 from tests.cli.terminal import Machine
 
 
@@ -28,6 +32,21 @@ def test_lines_of_one_are_as_they_were_written(chat: Machine, target: str) -> No
     shown = chat.enova("logs", target, "--tail", "5")
 
     assert (shown.code, shown.out) == (0, f"{target} is running\n")
+
+
+@dataclass(slots=True)
+class Colourful(MemoryRuntime):
+    """A runtime whose instances draw a progress bar in colour."""
+
+    def logs(self, instance_id: str, *, tail: int | None, follow: bool) -> Iterator[str]:
+        yield "\x1b[32m  loading\x1b[0m 10 %\r  loading 90 %"
+
+
+def test_colours_and_progress_bars_are_for_terminals(chat: Machine) -> None:
+    chat.world = replace(memory_world(chat.host), runtimes={"docker": Colourful(chat.host, "docker")})
+
+    assert chat.enova("logs", "chat#0").out == "  loading 10 %\n  loading 90 %\n"
+    assert chat.enova("logs", "chat#0", terminal=True).out == ("\x1b[32m  loading\x1b[0m 10 %\r  loading 90 %\n")
 
 
 def test_several_are_followed_side_by_side_until_they_end(chat: Machine) -> None:

@@ -49,7 +49,7 @@ def test_the_same_news_again_is_no_news() -> None:
     board.news(create, "running", "drain", 0.0)
 
     assert board.news(create, "running", "drain", 60.0) is None
-    assert board.news(create, "running", "drain: 2 in flight", 61.0)
+    assert board.news(create, "running", "drain: 2 in flight", 61.0) == "+ create chat#0: drain: 2 in flight"
     assert board.news(create, "running", "drain: 2 in flight", 120.0) is None
 
 
@@ -66,5 +66,5 @@ def test_an_emulated_engine_is_called_that() -> None:
 
 
 def test_what_an_engine_wrote_cannot_move_the_cursor() -> None:
-    assert plain("\x1b[2K\x1b[31mloading\x1b[0m 50 %\r\x07") == "loading 50 %"
+    assert plain("\x1b[2K\x1b[31mloading\x1b[0m 50 %\x07") == "loading 50 %"
     assert plain("\x1b]0;title\x07text\tmore") == "text\tmore"
