@@ -23,12 +23,14 @@ from enova.adapters.containers.images import _split
 from enova.adapters.containers.labels import as_listed, instance_of, labels, look_at
 from enova.adapters.containers.lines import lines
 from enova.core.fingerprint import instance_name
-from enova.core.launch import Kind, Launch, Mount, Role
+from enova.core.launch import ArgValue, Kind, Launch, Mount, Role
 from enova.core.observed import Health, State
 from enova.errors import ApplyError, ObserveError
+from tests.adapters.registry import registry
 from tests.contract.benches import DOCKER_NETWORK, Bench, docker_bench, eventually, http_answers
 
 GATEWAY_IMAGE = "enova/gateway:0.1.17"
+VLLM_IMAGE = "enova/vllm-cpu:test"
 
 
 def replica(**changes: Any) -> Launch:
@@ -95,6 +97,15 @@ def test_a_gateway_is_published_where_the_spec_says_and_its_metrics_on_loopback(
         "9199/tcp": [{"HostIp": "0.0.0.0", "HostPort": "9199"}],
         "29000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9200"}],
     }
+
+
+def test_a_name_is_refused_where_docker_would_publish_to_everyone() -> None:
+    with pytest.raises(ApplyError, match="my-host"):
+        asked(gateway(host="my-host"))
+    with pytest.raises(ApplyError, match=r"256\.1\.1\.1"):
+        asked(gateway(host="256.1.1.1"))
+    bindings = asked(gateway(host="localhost"))["HostConfig"]["PortBindings"]
+    assert bindings["9199/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": "9199"}]
 
 
 def test_a_container_gets_no_privilege_and_no_capability() -> None:
@@ -382,6 +393,44 @@ def test_a_router_killed_from_inside_is_started_again_and_counted(
     engine.api.exec_start(execution)
     eventually(lambda: runtime.get(router).restarts == 1)  # type: ignore[union-attr]
     eventually(lambda: http_answers(runtime.get(router).url or ""))  # type: ignore[union-attr]
+
+
+@pytest.mark.docker
+@pytest.mark.vllm
+def test_real_vllm_runs_without_capabilities_and_is_restarted_when_its_engine_dies(
+    bench: Bench, engine: docker.DockerClient
+) -> None:
+    runtime = bench.open()
+    args: dict[str, ArgValue] = {"dtype": "bfloat16", "enforce_eager": True, "kv_cache_memory_bytes": 1 << 26}
+    args |= {"max_model_len": 2048, "max_num_seqs": 8, "distributed_executor_backend": "uni"}
+    launch = replace(bench.replica(), kind=Kind.VLLM, image=VLLM_IMAGE, model="/models/tiny", args=args)
+    vllm = runtime.create(launch, {}, lambda line: None)
+    runtime.start(vllm)
+    eventually(lambda: http_answers(runtime.get(vllm).url or ""), within_s=180)  # type: ignore[union-attr]
+
+    host = engine.api.inspect_container(vllm)["HostConfig"]
+    assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], [])
+    assert (host["Privileged"], host["IpcMode"]) == (False, "private")
+    kill = "kill -9 $(grep -lz '[E]ngineCore' /proc/[0-9]*/cmdline | cut -d/ -f3)"
+    engine.api.exec_start(engine.api.exec_create(vllm, ["sh", "-c", kill])["Id"])
+    eventually(lambda: runtime.get(vllm).restarts == 1)  # type: ignore[union-attr]
+
+
+@pytest.mark.docker
+def test_an_image_that_is_not_here_is_pulled_with_progress(bench: Bench, engine: docker.DockerClient) -> None:
+    lines_reported: list[str] = []
+    with registry("tiny", "1", size_bytes=3_000_000) as address:
+        image = f"{address}/tiny:1"
+        try:
+            bench.open().create(replace(bench.gateway(), image=image), {}, lines_reported.append)
+            assert lines_reported[0] == f"pulling {image}"
+            assert lines_reported[-1] == f"pulled {image}"
+            assert any(line.endswith(" %") for line in lines_reported)
+            assert engine.images.get(image).tags == [image]
+        finally:
+            for instance in bench.own(bench.open()):
+                bench.open().remove(instance.id)
+            engine.api.remove_image(image)
 
 
 @pytest.mark.docker

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Any
 
 from enova.adapters.containers.labels import labels
 from enova.core.argv import router_words, words
 from enova.core.launch import Kind, Launch, Mount, Role
+from enova.errors import ApplyError
 
 ENGINE_PORT = 8000
 ROUTER_METRICS_PORT = 29000
@@ -79,10 +81,22 @@ def _published(launch: Launch, port: int, metrics_port: int | None) -> dict[str,
     """Only a gateway can be reached from outside this host, and only where the spec says so."""
     if launch.role is not Role.GATEWAY:
         return {f"{port}/tcp": [{"HostIp": LOOPBACK, "HostPort": ""}]}
-    public = {f"{port}/tcp": [{"HostIp": launch.host, "HostPort": str(launch.port or "")}]}
+    public = {f"{port}/tcp": [{"HostIp": _address(launch), "HostPort": str(launch.port or "")}]}
     if metrics_port is not None:
         public[f"{metrics_port}/tcp"] = [{"HostIp": LOOPBACK, "HostPort": str(launch.metrics_port or "")}]
     return public
+
+
+def _address(launch: Launch) -> str:
+    """Return the address to publish on. A name must not reach the engine: it takes what is no address for all."""
+    host = LOOPBACK if launch.host == "localhost" else launch.host
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise ApplyError(
+            f"{launch.target}: Docker publishes on an address, and {host!r} is none",
+            hint="set gateway.host to an IP address of this host, 127.0.0.1, or 0.0.0.0 for all",
+        ) from None
 
 
 def _healthcheck(port: int) -> dict[str, Any]:
@@ -112,7 +126,8 @@ def _capabilities(mounts: tuple[Mount, ...]) -> list[str]:
     """Return what is added to no capability at all.
 
     Without DAC_OVERRIDE even root cannot write to a host folder that belongs to another user, such as a model
-    cache in someone's home. Nothing else needs one.
+    cache in someone's home. Nothing else needs one: vLLM's CPU
+    build would like SYS_NICE to bind memory to NUMA nodes, but runs without, as it does under Docker's defaults.
     """
     writable = any(_is_folder(mount) and not mount.read_only for mount in mounts)
     return ["DAC_OVERRIDE"] if writable else []

@@ -18,6 +18,7 @@ _HINTS = (
      "check the image's name and tag, and `docker login` if it is private"),
     (("lookup ", "i/o timeout", "tls handshake", "connection refused", "no route to host"),
      "the registry cannot be reached: check the network and Docker's proxy settings, or `docker load` it"),
+    (("cannot assign requested address",), "this host has no such address: `ip addr` shows which it has"),
     (("address pools",), "too many Docker networks: `docker network prune` removes the unused ones"),
 )  # fmt: skip
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import tarfile
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +27,8 @@ def image_of(launch: Launch) -> str:
     if launch.image:
         return launch.image
     if launch.kind is Kind.ROUTER:
+        from importlib.metadata import version  # costs more than a look, which does not need it
+
         return f"{GATEWAY}:{version('vllm-router')}"
     raise ApplyError(f"{launch.target}: no image to run {launch.kind} in Docker", hint="set engine.image")
 
@@ -101,6 +101,8 @@ def _context() -> io.BytesIO:
 
 def archive(files: Mapping[str, bytes], mode: int = 0o644) -> io.BytesIO:
     """Return a tar of the files, equal for equal content."""
+    import tarfile
+
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in files.items():

@@ -74,11 +74,12 @@ class DockerRuntime:
         if existing := self._own(name):
             return existing
         image = images.image_of(launch)
+        wanted = body(launch, image, secrets, self._network)
         with doing(f"get the image {image}", self.where), self._one_pull:
             images.ensure(self._engine, image, report, self._gateway_base)
         with doing(f"create {name}", self.where):
             network.ensure(self._engine, self._network)
-            return self._make(name, body(launch, image, secrets, self._network))
+            return self._make(name, wanted)
 
     def start(self, instance_id: str) -> None:
         """Start a created or exited container."""
