@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 
 from enova.core.spec.check import check
+from enova.core.spec.fields import is_folder
 from enova.errors import UsageError
 
 _MAX_NAME = 40
 
 _TEXT = """\
-# yaml-language-server: $schema=../schemas/enova.schema.json
+# What it means: enova plan FILE. What else can be said: specs/ in Enova's repository, or enova schema for editors.
 apiVersion: enova/v1
 kind: Service
 metadata:
   name: {name}
 model:
   id: {model}
-  # revision: main                # best a commit: what runs is then what was tested
-# engine:                         # what is left out is chosen for you
+{revision}# engine:                         # what is left out is chosen for you
 #   tensor_parallel_size: 1
 #   max_model_len: 8192
 # slo:
@@ -31,6 +31,8 @@ gateway:
   port: 9199                      # http://127.0.0.1:9199/v1
 """
 
+_REVISION = "  # revision: main                # best a commit: what runs is then what was tested\n"
+
 
 def starter(model: str, *, name: str | None = None) -> str:
     """Return a spec for a model; raise UsageError if the model or the name cannot be one."""
@@ -40,7 +42,8 @@ def starter(model: str, *, name: str | None = None) -> str:
         raise UsageError(
             f"the {'model' if finding.loc[0] == 'model' else 'name'} {finding.message}", hint=finding.hint
         )
-    return _TEXT.format(name=_scalar(chosen), model=_scalar(model))
+    revision = "" if is_folder(model) else _REVISION
+    return _TEXT.format(name=_scalar(chosen), model=_scalar(model), revision=revision)
 
 
 def name_for(model: str) -> str:

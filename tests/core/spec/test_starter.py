@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ruamel.yaml import YAML
 
@@ -28,6 +30,19 @@ def test_a_starter_is_valid_and_named_after_its_model(model: str, name: str) -> 
     assert findings == []
     assert service is not None
     assert (service.name, service.model.id) == (name, model)
+
+
+def test_every_line_it_suggests_is_right_without_its_comment_sign() -> None:
+    suggested = re.sub(r"(?m)^( *)# (?=revision|engine:|  |slo|budget)", r"\1", starter("a/b"))
+    service, findings = check(YAML(typ="safe", pure=True).load(suggested), resolve=str)
+
+    assert findings == []
+    assert service is not None
+    assert (service.model.revision, service.engine.max_model_len, service.budget.gpus) == ("main", 8192, 1)
+
+
+def test_a_folder_gets_no_revision() -> None:
+    assert "revision" not in starter("./models/tiny")
 
 
 def test_a_name_can_be_given() -> None:
