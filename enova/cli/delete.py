@@ -67,15 +67,18 @@ def _is_path(given: str) -> bool:
 
 def _check_names(names: Sequence[str], tick: Tick, world: World) -> None:
     """A name that is not found is a typo, unless it may be where nobody could look."""
+    from enova.core.observed import Unknown
+    from enova.observe import observe
+
     running = {instance.service for instance in tick.observed.instances()}
     missing = sorted(set(names) - running)
     if not missing:
         return
-    unseen = sorted(set(world.runtimes) - set(tick.observed.runtimes))
     message = f"no service named {' or '.join(missing)} runs here"
+    looks = observe(world, needed=set(world.runtimes), gpus=False).runtimes
+    unseen = [look.reason for look in looks.values() if isinstance(look, Unknown)]
     if unseen:
-        message = f"could not look at {', '.join(unseen)}, and elsewhere {message}"
-        raise ObserveError(message, hint="see why with `enova status`")
+        raise ObserveError(f"{message}, as far as could be seen: {'; '.join(unseen)}")
     raise EnovaError(message, hint=_did_you_mean(missing[0], running))
 
 

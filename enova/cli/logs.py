@@ -47,7 +47,7 @@ def logs(
 
     session = session_of(ctx)
     world = session.world()
-    instances = _named(target, observe(world, needed=set(), gpus=False), world)
+    instances = _named(target, observe(world, needed=set(world.runtimes), gpus=False))
     names = _names(instances)
     if follow and len(instances) > 1:
         _follow_all(instances, names, world, tail, session)
@@ -59,15 +59,17 @@ def logs(
     return 0
 
 
-def _named(target: str, observed: Observed, world: World) -> list[Instance]:
+def _named(target: str, observed: Observed) -> list[Instance]:
+    from difflib import get_close_matches
+
+    from enova.core.observed import Unknown
+
     found = [i for i in observed.instances() if target in (i.service, i.target)]
     if found:
         return found
-    unseen = sorted(set(world.runtimes) - set(observed.runtimes))
+    unseen = [look.reason for look in observed.runtimes.values() if isinstance(look, Unknown)]
     if unseen:
-        raise ObserveError(f"could not look at {', '.join(unseen)}", hint="see why with `enova status`")
-    from difflib import get_close_matches
-
+        raise ObserveError("; ".join(unseen))
     known = sorted({name for i in observed.instances() for name in (i.service, i.target)})
     close = get_close_matches(target, known, n=1)
     hint = f"did you mean {close[0]}?" if close else "see `enova status` for what runs"

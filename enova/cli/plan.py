@@ -57,7 +57,7 @@ def plan(
     elif output == "markdown":
         session.stdout.write(plan_markdown(tick.plan, tick.resolved))
     else:
-        session.console(session.stdout, color).print(plan_text(tick.plan, tick.resolved, verbose=verbose), end="")
+        session.show(plan_text(tick.plan, tick.resolved, verbose=verbose), color)
     return tick.plan.exit_code
 
 

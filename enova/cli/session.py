@@ -16,6 +16,7 @@ from enova.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from enova.world import World
 
@@ -44,6 +45,16 @@ class Session:
         # In one piece, so that lines of several threads stay whole.
         self.stderr.write(f"{message}\n")
         self.stderr.flush()
+
+    def show(self, text: Text, color: str) -> None:
+        """Write text to stdout, in colour where that is wanted and possible."""
+        console = self.console(self.stdout, color)
+        if console.color_system is None:
+            # A plan of thousands of lines takes a console a second.
+            self.stdout.write(text.plain)
+        else:
+            console.print(text, end="")
+        self.stdout.flush()
 
     def console(self, stream: TextIO, color: str = "auto") -> Console:
         """Return a console that colours only terminals, unless told otherwise, and never breaks lines."""

@@ -28,8 +28,7 @@ def show(tick: Tick, session: Session, color: str) -> None:
     """Print the plan."""
     from enova.render.plan import plan_text
 
-    session.console(session.stdout, color).print(plan_text(tick.plan, tick.resolved), end="")
-    session.stdout.flush()
+    session.show(plan_text(tick.plan, tick.resolved), color)
 
 
 def settle(tick: Tick, world: World, session: Session, *, yes: bool, color: str, question: str) -> int:
@@ -54,12 +53,11 @@ def _carry_out(tick: Tick, world: World, session: Session, color: str) -> int:
         result = apply(tick, world, screen.listener, stop)
     failures = [(failure.action, failure.message, failure.hint) for failure in result.failures]
     text = outcome_text(len(result.done), failures, len(result.skipped), interrupted=stop.is_set())
-    console = session.console(session.stdout, color)
-    console.print(text, end="")
+    session.show(text, color)
     touched = {action.service for action in result.done} - {action.service for action, _, _ in failures}
     for one in tick.desired:
         if one.service in touched and not stop.is_set():
-            console.print(endpoint_text(one.gateway, one.replica), end="")
+            session.show(endpoint_text(one.gateway, one.replica), color)
     if stop.is_set():
         return INTERRUPTED
     return 1 if result.failures or result.skipped else 0

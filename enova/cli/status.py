@@ -40,5 +40,5 @@ def status(ctx: typer.Context, paths: Paths = None, output: TextOrJson = "text",
     if output == "json":
         session.stdout.write(json.dumps(to_json(found), indent=2, ensure_ascii=False) + "\n")
     else:
-        session.console(session.stdout, color).print(status_text(found), end="")
+        session.show(status_text(found), color)
     return found.exit_code

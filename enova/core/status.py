@@ -182,7 +182,7 @@ def _ready(
     def ready(status: Truth, reason: str, message: str) -> Condition:
         return Condition("Ready", status, reason, message)
 
-    unseen = [note.message for note in plan.unknowns if note.service == name] if plan else []
+    unseen = _of(plan.unknowns, name) if plan else []
     unseen += [found.reason for found in routes if isinstance(found, Unknown)]
     if unseen:
         return ready(Truth.UNKNOWN, "CouldNotLook", unseen[0])
@@ -210,15 +210,18 @@ def _reconciling(name: str, actions: Sequence[Action], desired: Desired | None, 
         return reconciling(Truth.FALSE, "NoSpec", "no given file names this service; it is left alone")
     if desired.suspended:
         return reconciling(Truth.FALSE, "Suspended", "it is left as it is")
-    notes: Mapping[str, tuple[Note, ...]] = {"CouldNotLook": plan.unknowns, "Refused": plan.refusals}
-    for reason, found in notes.items():
-        for note in found:
-            if note.service == name:
-                truth = Truth.UNKNOWN if reason == "CouldNotLook" else Truth.FALSE
-                return reconciling(truth, reason, note.message)
+    if _of(plan.unknowns, name):
+        return reconciling(Truth.UNKNOWN, "CouldNotLook", "nothing is planned until it can be looked at again")
+    refused = _of(plan.refusals, name)
+    if refused:
+        return reconciling(Truth.FALSE, "Refused", refused[0])
     if actions:
         return reconciling(Truth.TRUE, "ChangesPending", f"{len(actions)} to do; see pending")
     return reconciling(Truth.FALSE, "InSync", "as it should be")
+
+
+def _of(notes: Sequence[Note], name: str) -> list[str]:
+    return [note.message for note in notes if note.service == name]
 
 
 def _service_json(service: ServiceStatus) -> dict[str, Any]:

@@ -16,7 +16,8 @@ def status_text(status: Status) -> Text:
     text = Text()
     for service in status.services:
         _service(text, service)
-    for note in status.unknowns:
+    # Where there are specs, the conditions of the services concerned have said it.
+    for note in () if status.compared else status.unknowns:
         text.append("unknown: ", "magenta").append(f"{note}\n")
     if not status.services and not status.unknowns:
         text.append("Nothing of Enova's runs here\n")

@@ -64,7 +64,10 @@ def test_a_name_that_may_be_where_nobody_could_look_is_not_called_absent(machine
 
     shown = machine.enova("delete", "chat", "--yes")
 
-    assert shown.err.startswith("error: could not look at docker, and elsewhere no service named chat runs here\n")
+    assert shown.err == (
+        "error: no service named chat runs here, as far as could be seen: "
+        "could not look at docker: the docker runtime cannot be reached\n"
+    )
     assert shown.code == 1
 
 

@@ -71,5 +71,5 @@ def test_where_nobody_could_look_nothing_is_called_absent(chat: Machine) -> None
 
     shown = chat.enova("logs", "chat")
 
-    assert shown.err == "error: could not look at docker\nhint: see why with `enova status`\n"
+    assert shown.err == "error: could not look at docker: the docker runtime cannot be reached\n"
     assert shown.code == 1

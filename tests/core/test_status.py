@@ -102,7 +102,7 @@ def test_what_could_not_be_looked_at_is_unknown_and_not_absent() -> None:
 
     assert said(only(found)) == [
         "Ready Unknown CouldNotLook: Docker does not answer",
-        "Reconciling Unknown CouldNotLook: Docker does not answer",
+        "Reconciling Unknown CouldNotLook: nothing is planned until it can be looked at again",
     ]
     assert found.exit_code == 1
 
