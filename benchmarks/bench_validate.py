@@ -1,4 +1,4 @@
-# ruff: noqa: T201, TID251 - it prints, and it takes the time
+
 """Measure how long 1,000 spec files of about 25 lines take to validate, in one process on one core.
 
     uv run python benchmarks/bench_validate.py [FILES]
