@@ -2,7 +2,7 @@
 # On a fresh machine `make demo` or `make test` is all it takes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-docker test-image check fmt schema models bench clean
+.PHONY: help setup demo test test-fast test-slow test-docker test-image check fmt schema models bench clean
 
 UV := stack/uv
 RUN := $(UV) run --locked
@@ -19,7 +19,7 @@ setup: $(ENVIRONMENT)  ## Install uv if there is none, and the Python environmen
 
 $(ENVIRONMENT): pyproject.toml uv.lock
 	@echo "==> Installing the Python environment into .venv"
-	@$(UV) sync --locked
+	@$(UV) sync --locked --compile-bytecode
 	@touch $@
 
 demo: setup  ## Apply a spec, get a completion, look, clean up: no GPU, no Docker
@@ -28,8 +28,12 @@ demo: setup  ## Apply a spec, get a completion, look, clean up: no GPU, no Docke
 test: setup  ## Run all tests this machine can run, and say which it cannot
 	@stack/test.sh
 
-test-fast: setup  ## Run the tests that need no Docker, with branch coverage
-	$(RUN) pytest -m "not docker and not vllm" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+test-fast: setup  ## Run the tests that need no Docker and take no patience, with branch coverage
+	$(RUN) pytest -m "not docker and not vllm and not slow" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+
+test-slow: setup  ## Run the command itself, many times, on local processes; and 10,000 broken specs
+	$(RUN) pytest -m slow --durations=10
+	ENOVA_FUZZ_EXAMPLES=10000 $(RUN) pytest tests/fuzz
 
 test-docker: setup test-image models  ## Build the test images, and run the tests that need Docker
 	$(RUN) pytest -m "docker or vllm" --durations=10

@@ -6,8 +6,11 @@ cd "$(dirname "$0")/.."
 
 docker_answers() { stack/uv run -q --locked python -c 'import docker; docker.from_env(timeout=10).ping()' 2>/dev/null; }
 
-echo "==> Tests that need no Docker"
+echo "==> Fast tests"
 make --no-print-directory test-fast
+
+echo "==> Slow tests that need no Docker"
+make --no-print-directory test-slow
 
 if [[ ${ENOVA_REQUIRE_DOCKER:-} == 1 ]] || docker_answers; then
   echo "==> Tests on real Docker containers, with the real vLLM"

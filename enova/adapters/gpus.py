@@ -5,16 +5,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-import pynvml
-
 from enova.core.observed import Gpu, Unknown
 
 
-def inventory(nvml: Any = pynvml) -> tuple[Gpu, ...] | Unknown:
+def inventory(nvml: Any = None) -> tuple[Gpu, ...] | Unknown:
     """Return every GPU of this host by index; none where there is no driver; Unknown where the driver fails.
 
-    `nvml` is the pynvml module, or something with its surface.
+    `nvml` is something with pynvml's surface, by default pynvml itself.
     """
+    if nvml is None:
+        # Loaded here because most commands on most machines never ask.
+        import pynvml as nvml
     try:
         nvml.nvmlInit()
     except (nvml.NVMLError_LibraryNotFound, nvml.NVMLError_DriverNotLoaded):

@@ -217,10 +217,14 @@ def test_a_saved_plan_goes_alone(machine: Machine) -> None:
 
 @dataclass(slots=True)
 class LoadingForever(MemoryEngine):
-    """Replicas that never get ready, and a user who presses Ctrl-C once they see that."""
+    """Replicas that never get ready, and a user who presses Ctrl-C once, on seeing that."""
+
+    pressed: bool = False
 
     def healthy(self, url: str) -> bool:
-        os.kill(os.getpid(), signal.SIGINT)
+        if not self.pressed:
+            self.pressed = True
+            os.kill(os.getpid(), signal.SIGINT)
         return False
 
 

@@ -33,6 +33,7 @@ class Enova:
             input=stdin,
             capture_output=True,
             text=True,
+            cwd=self.folder,
             env=self.env(),
             timeout=LIMIT_S,
             check=False,
@@ -48,6 +49,7 @@ class Enova:
         """Start it, SIGKILL it after a while, and return its exit code (-9 if it was still at work)."""
         process = subprocess.Popen(
             self.argv(words),
+            cwd=self.folder,
             env=self.env(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -75,7 +77,9 @@ class Enova:
         return [sys.executable, "-m", "enova", *words]
 
     def env(self) -> dict[str, str]:
-        return os.environ | {"ENOVA_STATE_DIR": str(self.folder / "state"), "NO_COLOR": "1"} | self.environment
+        # Started over and over, it should find its bytecode, as it does where it is installed.
+        mine = {"ENOVA_STATE_DIR": str(self.folder / "state"), "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": ""}
+        return os.environ | mine | self.environment
 
     def spec(self, text: str, name: str = "spec.yaml") -> str:
         """Write a spec file and return its path."""
