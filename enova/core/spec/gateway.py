@@ -4,18 +4,39 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from enova.core.spec.fault import Fault
 from enova.core.spec.fields import Matching, PositiveDuration, Secret, Section, Word, key, section
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Times = Annotated[int, Field(ge=1, le=10_000)]
+
+
+def _address(host: str) -> str:
+    """Return the same address for the same place, so that two ways to write it do not differ."""
+    return "127.0.0.1" if host == "localhost" else host
+
+
+def _starts_empty(policy: object) -> object:
+    if policy == "power_of_two":
+        raise Fault(
+            "power_of_two is not possible: the router does not start with it before it has two workers",
+            hint="cache_aware follows the load of replicas too; round_robin adds the least latency",
+        )
+    return policy
+
+
 Host = Annotated[
     str,
     Matching(
         r"^[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}$", "a host name or an IP address", "127.0.0.1, or 0.0.0.0 for all"
     ),
+    AfterValidator(_address),
+]
+Policy = Annotated[
+    Literal["round_robin", "random", "cache_aware", "consistent_hash", "sticky_least_loaded"],
+    BeforeValidator(_starts_empty),
 ]
 Header = Annotated[
     str, Matching(r"^[A-Za-z0-9-]{1,100}$", "the name of an HTTP header", "for example x-request-id")
@@ -64,19 +85,26 @@ class Gateway(Section):
     port: Port = key("Port of the OpenAI-compatible endpoint.", 9199, 9199)
     metrics_port: Port | None = key("Port of the router's own metrics; unset is chosen by Enova.", 29000)
     image: Word | None = key("Container image of the router.", "vllm/vllm-router:v0.1.17")
-    policy: (
-        Literal["round_robin", "random", "cache_aware", "power_of_two", "consistent_hash", "sticky_least_loaded"]
-        | None
-    ) = key("How requests are spread over replicas.", "cache_aware")
+    policy: Policy | None = key("How requests are spread over replicas.", "cache_aware")
     api_key: Secret | None = key("Where the key that clients must send is found.", {"env": "CHAT_API_KEY"})
-    request_timeout: PositiveDuration | None = key("How long one request may take.", "30m")
+    request_timeout: PositiveDuration | None = key(
+        "Longest one attempt may take, its whole stream included, which is cut then; an answer not yet begun is "
+        "tried again on the next replica. Keep it well above the longest request.",
+        "30m",
+    )
     max_concurrent_requests: Annotated[int, Field(ge=1, le=1_000_000)] | None = key(
-        "Most requests under way at once; more wait in the queue.", 512
+        "Most requests whose answer has not begun; streams under way do not count, and most of what is over it is "
+        "refused (408 or 429). Best left unset: vLLM queues better.",
+        512,
     )
     queue_size: Annotated[int, Field(ge=0, le=1_000_000)] | None = key(
-        "Most requests waiting; more are answered with 429.", 100
+        "Places to wait in once max_concurrent_requests is reached; 0 answers 429 at once. Most that wait "
+        "get 408 before queue_timeout.",
+        100,
     )
-    queue_timeout: PositiveDuration | None = key("How long a request may wait in the queue.", "1m")
+    queue_timeout: PositiveDuration | None = key(
+        "Longest wait in the queue; the router gives up most requests sooner, with 408.", "1m"
+    )
     retries: Retries = section("What happens to a request that a replica did not answer.", Retries, {"max": 3})
     circuit_breaker: CircuitBreaker = section(
         "When a replica that keeps failing gets no requests.", CircuitBreaker, {"failures": 5, "cooldown": "30s"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from ipaddress import ip_address
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -201,6 +202,11 @@ class Service(Section):
         return self.metadata.name
 
     @property
+    def runtime(self) -> Literal["docker", "process"]:
+        """Return what runs the replicas and the gateway: placement.runtime, or what suits the engine."""
+        return self.placement.runtime or ("process" if self.engine.kind == "emulated" else "docker")
+
+    @property
     def gpus_per_replica(self) -> int:
         """Return how many GPUs one replica holds: a worker per tensor, pipeline, data and context rank."""
         if self.engine.kind == "emulated" or self.placement.accelerator == "cpu":
@@ -214,6 +220,17 @@ class Service(Section):
         return math.prod(size or 1 for size in sizes)
 
 
+_HOST = ("gateway", "host")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _misfits(service: Service) -> Iterator[Fault]:
     gpus = service.gpus_per_replica
     wanted = gpus * service.scaling.min
@@ -222,5 +239,9 @@ def _misfits(service: Service) -> Iterator[Fault]:
         yield Fault(message, hint="lower scaling.min or the parallel sizes", path=("budget", "gpus"))
     if service.placement.devices and len(service.placement.devices) < gpus:
         yield Fault(f"must name at least the {gpus} GPUs of one replica", path=("placement", "devices"))
+    if service.runtime == "docker" and not _is_address(service.gateway.host):
+        # Docker takes what is no address for all addresses, and says nothing.
+        hint = "127.0.0.1, or 0.0.0.0 for all; host names go with placement.runtime: process"
+        yield Fault("must be an IP address of this host, on which Docker publishes", hint=hint, path=_HOST)
     if service.model.lora and service.engine.enable_lora is False:
         yield Fault("must not be false while model.lora names adapters", path=("engine", "enable_lora"))

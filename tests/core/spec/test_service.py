@@ -153,3 +153,31 @@ def test_targets_come_lowest_percentile_first() -> None:
     slo = service(slo={"ttft": {"p99": "2s", "p50": "1s"}}).slo
 
     assert slo.ttft.targets() == {"p50": Duration(1), "p99": Duration(2)}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::", "::1", "192.0.2.10"])
+def test_docker_publishes_on_any_address(host: str) -> None:
+    assert service(gateway={"host": host}).gateway.host == host
+
+
+def test_localhost_is_the_address_it_stands_for() -> None:
+    assert service(gateway={"host": "localhost"}).gateway.host == "127.0.0.1"
+
+
+def test_a_process_may_listen_on_a_name() -> None:
+    written = service(gateway={"host": "gpu-1"}, placement={"runtime": "process"})
+
+    assert written.gateway.host == "gpu-1"
+
+
+@pytest.mark.parametrize(
+    ("sections", "runtime"),
+    [
+        ({}, "docker"),
+        ({"engine": {"kind": "emulated"}}, "process"),
+        ({"engine": {"kind": "emulated"}, "placement": {"runtime": "docker"}}, "docker"),
+        ({"placement": {"runtime": "process"}}, "process"),
+    ],
+)
+def test_a_runtime_left_open_is_the_one_that_suits_the_engine(sections: dict[str, Any], runtime: str) -> None:
+    assert service(**sections).runtime == runtime
