@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from enova.core.spec import Service
+from enova.core.spec.fields import Section
 
 VLLM_VERSION = "0.32.0"
 """The vLLM that Enova is tested against; its flags and metric names are the ones assumed."""
@@ -17,8 +18,6 @@ VLLM_IMAGE = "vllm/vllm-openai"
 EMULATOR_IMAGE = "enova/emulator"
 ROUTER_VERSION = "0.1.17"
 GATEWAY_IMAGE = "enova/gateway"
-GATEWAY_HOST = "127.0.0.1"
-GATEWAY_PORT = 9199
 
 
 class Provenance(StrEnum):
@@ -56,7 +55,6 @@ class Resolved:
 
 def resolve(service: Service) -> Resolved:
     """Return the service with every open field filled."""
-    emulated, scaling = service.engine.kind == "emulated", service.scaling
     choices: dict[str, Choice] = {}
 
     def choose(field: str, written: Any, default: Any) -> Any:
@@ -65,7 +63,11 @@ def resolve(service: Service) -> Resolved:
         choices[field] = Choice(field, value, provenance)
         return value
 
-    runtime = choose("placement.runtime", service.placement.runtime, "process" if emulated else "docker")
+    def written(section: Section, name: str) -> Any:
+        """Return what the user wrote, None for a default of the spec's own."""
+        return getattr(section, name) if name in section.model_fields_set else None
+
+    runtime = choose("placement.runtime", service.placement.runtime, service.runtime)
     image = gateway_image = None
     if runtime == "docker":
         image = choose("engine.image", service.engine.image, _default_image(service))
@@ -75,9 +77,9 @@ def resolve(service: Service) -> Resolved:
         runtime=runtime,
         image=image,
         gateway_image=gateway_image,
-        gateway_host=choose("gateway.host", service.gateway.host, GATEWAY_HOST),
-        gateway_port=choose("gateway.port", service.gateway.port, GATEWAY_PORT),
-        replicas=choose("scaling.min", scaling.min if "min" in scaling.model_fields_set else None, 1),
+        gateway_host=choose("gateway.host", written(service.gateway, "host"), service.gateway.host),
+        gateway_port=choose("gateway.port", written(service.gateway, "port"), service.gateway.port),
+        replicas=choose("scaling.min", written(service.scaling, "min"), service.scaling.min),
         choices=tuple(choices[field] for field in sorted(choices)),
     )
 
