@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from dataclasses import dataclass, replace
 
 from enova.testing import MemoryEngine, memory_world
@@ -230,7 +231,13 @@ class LoadingForever(MemoryEngine):
 
 def test_ctrl_c_stops_it_cleanly_with_130_and_a_later_apply_goes_on(machine: Machine) -> None:
     spec = machine.spec(scaling="{min: 1}")
-    machine.world = replace(memory_world(machine.host), engine=LoadingForever(machine.host))
+    # A real clock: on the host's own, all of ready_timeout could pass before the signal is taken in.
+    machine.world = replace(
+        memory_world(machine.host),
+        engine=LoadingForever(machine.host),
+        now=time.monotonic,
+        pause=time.sleep,
+    )
     before = signal.getsignal(signal.SIGINT)
 
     shown = machine.enova("apply", spec, "--yes")
