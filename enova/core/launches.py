@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import Any
 
 from enova.core.desired import Desired
-from enova.core.launch import ArgValue, Kind, Launch, Mount, Role, SecretRef
+from enova.core.launch import ArgValue, Kind, Launch, Role, SecretRef
+from enova.core.mounts import FILES_DIR, MODELS_DIR, Mounts
 from enova.core.plan import Note
 from enova.core.resolve import Resolved
 from enova.core.rollout import RolloutPolicy
 from enova.core.router_args import router_args
 from enova.core.spec import Service
+from enova.core.spec.arguments import PATH_ARGUMENTS
+from enova.core.spec.fields import is_folder
 
-MODELS_DIR = PurePosixPath("/models")
-"""Where a container sees local model folders."""
+Show = Callable[[str, str], str]
+"""Takes a path of this host and a folder; returns where the engine sees the path, below that folder if mounted."""
+
 CACHE_DIR = "/var/cache/huggingface"
 """Where a container keeps what it downloads; HF_HOME points here."""
 CACHE_VOLUME = "enova-models"
@@ -58,21 +62,12 @@ def replica_launch(resolved: Resolved) -> Launch:
     """Return the launch of slot 0; the others differ in placement only."""
     service = resolved.service
     docker = resolved.runtime == "docker"
-    mounts: dict[str, Mount] = {}
-
-    def seen(folder: str) -> str:
-        """Return where the engine finds a folder of this host."""
-        if not docker:
-            return folder
-        target = str(MODELS_DIR / PurePosixPath(folder).name)
-        mounts[target] = Mount(folder, target)
-        return target
-
-    model = seen(service.model.id) if service.model.is_local else service.model.id
-    args = _model_args(service, seen) | service.engine.args()
+    mounts = Mounts()
+    show: Show = mounts.show if docker else _as_it_is
     if docker:
-        source = str(service.model.cache_dir or CACHE_VOLUME)
-        mounts[CACHE_DIR] = Mount(source, CACHE_DIR, read_only=False)
+        mounts.put(str(service.model.cache_dir or CACHE_VOLUME), CACHE_DIR)
+    model = show(service.model.id, MODELS_DIR) if service.model.is_local else service.model.id
+    args = _model_args(service, show) | _engine_args(service, show)
     return Launch(
         service=service.name,
         role=Role.REPLICA,
@@ -83,13 +78,18 @@ def replica_launch(resolved: Resolved) -> Launch:
         args=args,
         env=_environment(service, CACHE_DIR if docker else service.model.cache_dir),
         secrets=_secrets(service),
-        mounts=tuple(mounts[target] for target in sorted(mounts)),
+        mounts=mounts.all(),
         shm_bytes=int(service.engine.shm_size or SHM_BYTES) if docker else 0,
         gpus=service.gpus_per_replica,
     )
 
 
-def _model_args(service: Service, seen: Any) -> dict[str, ArgValue]:
+def _as_it_is(path: str, _folder: str) -> str:
+    """A process sees what its host sees."""
+    return path
+
+
+def _model_args(service: Service, show: Show) -> dict[str, ArgValue]:
     model = service.model
     args: dict[str, ArgValue] = {"served_model_name": tuple(model.served_names) or (_served_name(service),)}
     if model.revision:
@@ -99,8 +99,18 @@ def _model_args(service: Service, seen: Any) -> dict[str, ArgValue]:
     if model.lora:
         args["enable_lora"] = True
         args["lora_modules"] = tuple(
-            f"{adapter.name}={seen(adapter.id) if adapter.is_local else adapter.id}" for adapter in model.lora
+            f"{adapter.name}={show(adapter.id, MODELS_DIR) if adapter.is_local else adapter.id}"
+            for adapter in model.lora
         )
+    return args
+
+
+def _engine_args(service: Service, show: Show) -> dict[str, ArgValue]:
+    args = service.engine.args()
+    for name in sorted(PATH_ARGUMENTS & args.keys()):
+        path = str(args[name])
+        if is_folder(path):
+            args[name] = show(path, FILES_DIR)
     return args
 
 

@@ -209,6 +209,11 @@ JSON_ARGUMENTS = frozenset(
 )
 """Arguments whose inside is not Enova's to judge."""
 
+PATH_ARGUMENTS = frozenset(
+    name for name, field in EngineArguments.model_fields.items() if field.annotation == NameOrPath | None
+)
+"""Arguments that may name a file or folder of this host."""
+
 
 def _plain(value: str | float | JsonObject) -> ArgValue:
     if isinstance(value, dict):
