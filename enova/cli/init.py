@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -29,13 +30,13 @@ def init(
       $ enova init ./models/tiny --name tiny -o specs/tiny.yaml
       $ enova init Qwen/Qwen2.5-0.5B-Instruct | enova apply - --yes
     """
-    from enova.core.spec.starter import starter
+    from enova.core.spec.starter import name_for, starter
 
     session = session_of(ctx)
-    text = starter(model, name=name)
     if out is None:
-        session.stdout.write(text)
+        session.stdout.write(starter(model, name=name))
         return 0
+    text = starter(_seen_from(out.parent, model), name=name if name is not None else name_for(model))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("x", encoding="utf-8") as file:
@@ -46,3 +47,11 @@ def init(
         raise UsageError(f"{out} cannot be written: {error.strerror}") from error
     session.say(f"wrote {out}; see what it would do: enova plan {out}")
     return 0
+
+
+def _seen_from(folder: Path, model: str) -> str:
+    """Return the model as a spec in `folder` has to name it: its relative paths start there."""
+    if not model.startswith(("./", "../")):
+        return model
+    path = os.path.relpath(model, folder)
+    return f"{path}/" if path in (".", "..") else path if path.startswith("../") else f"./{path}"

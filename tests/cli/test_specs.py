@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 
+import pytest
+
+from enova.adapters.specfiles import load
 from tests.cli.terminal import Machine
 
 
@@ -24,6 +29,29 @@ def test_a_first_spec_can_be_written_to_a_new_file_and_overwrites_none(machine: 
     again = machine.enova("init", "org/other", "-o", "specs/chat.yaml")
     assert again.err.startswith("error: specs/chat.yaml exists already\n")
     assert "org/model" in (machine.folder / "specs/chat.yaml").read_text()
+
+
+@pytest.mark.parametrize("model", ["./models/tiny", "./sub/tiny", "../other/tiny", ".."])
+@pytest.mark.parametrize("file", ["t.yaml", "sub/t.yaml", "../other/deep/t.yaml"])
+def test_a_first_spec_names_a_folder_from_where_the_spec_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, file: str
+) -> None:
+    machine = Machine(tmp_path / "here")
+    machine.folder.mkdir()
+    monkeypatch.chdir(machine.folder)
+    given = model if model != ".." else "../"
+
+    assert machine.enova("init", given, "--name", "tiny", "-o", file).code == 0
+
+    (spec,) = load([file])
+    assert spec.service.model.id == os.path.normpath(machine.folder / model)
+
+
+def test_a_first_spec_leaves_other_models_as_they_are(machine: Machine) -> None:
+    for index, model in enumerate(["org/model", "/data/tiny", "~/tiny"]):
+        machine.enova("init", model, "-o", f"sub/{index}.yaml")
+
+        assert f"  id: {model}\n" in (machine.folder / f"sub/{index}.yaml").read_text()
 
 
 def test_valid_specs_are_counted(machine: Machine) -> None:
