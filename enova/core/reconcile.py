@@ -77,7 +77,9 @@ def _remove_all(instances: Sequence[Instance], cause: str) -> list[Action]:
 
 def _strays(names: Sequence[str]) -> Note:
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return Note("other services", f"{shown} run here but no given file names them; left alone", "--prune removes")
+    runs, them = ("runs", "it") if len(names) == 1 else ("run", "them")
+    message = f"{shown} {runs} here and no given file names {them}; left alone"
+    return Note("other services", message, f"--prune removes {them}")
 
 
 def _plan(diffs: Sequence[ServiceDiff]) -> Plan:

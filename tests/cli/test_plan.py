@@ -158,7 +158,7 @@ def test_a_service_in_no_file_is_left_alone_unless_pruned(machine: Machine) -> N
     machine.enova("apply", machine.spec("old", gateway="{port: 9301}"), "--yes")
     spec = machine.spec()
 
-    assert "other services: old run here but no given file names them" in machine.enova("plan", spec).out
+    assert "other services: old runs here and no given file names it" in machine.enova("plan", spec).out
     assert "- remove old#0: no spec names this service" in machine.enova("plan", spec, "--prune").out
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from enova.core.observed import Health, Look, State, Unknown
 from enova.core.reconcile import reconcile, removal
 from tests.staging import desired, gateway, gpus, instance, observed, replica, running
@@ -222,11 +224,25 @@ def test_services_no_file_names_are_left_alone_unless_pruned() -> None:
     kept, pruned = reconcile([desired()], world), reconcile([desired()], world, prune=True)
 
     assert kept.actions == ()
-    assert "old run here but no given file names them; left alone" in str(kept)
+    assert "old runs here and no given file names it; left alone" in str(kept)
     assert [str(action) for action in pruned.actions] == [
         "- remove old#0: no spec names this service",
         "- remove old@gateway: no spec names this service",
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (2, "s0, s1 run here and no given file names them; left alone (hint: --prune removes them)"),
+        (7, "s0, s1, s2, s3, s4 and 2 more run here and no given file names them; left alone"),
+    ],
+)
+def test_several_services_no_file_names_are_told_in_one_note(count: int, said: str) -> None:
+    plan = reconcile([], observed(*running(*(desired(f"s{index}", replicas=1) for index in range(count)))))
+
+    (note,) = plan.notes
+    assert str(note).startswith(f"other services: {said}")
 
 
 def test_a_suspended_service_is_left_as_it_is() -> None:
