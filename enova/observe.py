@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -25,11 +25,12 @@ def observe(world: World, *, needed: Collection[str], gpus: bool) -> Observed:
         looks = dict(zip(world.runtimes, pool.map(_look, world.runtimes.values()), strict=True))
         kept = {name: look for name, look in looks.items() if name in needed or isinstance(look, Look)}
         found = [i for look in kept.values() if isinstance(look, Look) for i in look.instances]
-        healths = dict(zip((i.id for i in found), pool.map(lambda i: _health(world, i), found), strict=True))
+        urls = [i.url for i in found if i.url and _unsure(i)]
+        healthy = dict(zip(urls, pool.map(world.engine.healthy, urls), strict=True))
         gateways = [i for i in found if i.role is Role.GATEWAY and i.state is State.RUNNING]
         routes = pool.map(lambda i: world.gateway.routes(i.url) if i.url else None, gateways)
         return Observed(
-            runtimes={name: _with_health(look, healths) for name, look in kept.items()},
+            runtimes={name: _with_health(look, healthy) for name, look in kept.items()},
             gpus=seen_gpus.result() if seen_gpus else (),
             routes=dict(zip((i.id for i in gateways), routes, strict=True)),
         )
@@ -43,18 +44,22 @@ def _look(runtime: Runtime) -> Look | Unknown:
         return Unknown(f"could not look at {runtime.name}: {error.message}{hint}")
 
 
-def _health(world: World, instance: Instance) -> Health:
-    """Ask a running instance itself where its runtime has no opinion, or not yet one."""
-    undecided = instance.health in {Health.UNKNOWN, Health.STARTING}
-    if instance.state is not State.RUNNING or not undecided or not instance.url:
-        return instance.health
-    if instance.role is Role.GATEWAY:
-        # Whether a router listens is seen when its routes are read.
-        return instance.health
-    return Health.HEALTHY if world.engine.healthy(instance.url) else Health.STARTING
+def _unsure(instance: Instance) -> bool:
+    """Tell whether a running replica has to be asked itself: its runtime has no opinion, or not yet one.
+
+    Whether a router listens is seen when its routes are read.
+    """
+    serves = instance.state is State.RUNNING and instance.role is Role.REPLICA
+    return serves and instance.health in {Health.UNKNOWN, Health.STARTING}
 
 
-def _with_health(look: Look | Unknown, healths: dict[str, Health]) -> Look | Unknown:
+def _with_health(look: Look | Unknown, healthy: Mapping[str, bool]) -> Look | Unknown:
     if isinstance(look, Unknown):
         return look
-    return Look(tuple(replace(i, health=healths[i.id]) for i in look.instances), look.foreign_names)
+    return replace(look, instances=tuple(_judged(instance, healthy) for instance in look.instances))
+
+
+def _judged(instance: Instance, healthy: Mapping[str, bool]) -> Instance:
+    if instance.url is None or instance.url not in healthy:
+        return instance
+    return replace(instance, health=Health.HEALTHY if healthy[instance.url] else Health.STARTING)

@@ -132,7 +132,6 @@ class _ServiceReconciler:
             self.replacements.append(_Replacement(launch, old, field_changes(old, launch, wanted)))
             return
         kept = found.kept
-        launch = launch.place(devices=kept.devices)
         serves = kept.state is State.RUNNING and kept.worker_url in routed
         if serves:
             self.leftovers += [(instance, f"replaced by {kept.name}") for instance in found.others]
@@ -142,6 +141,7 @@ class _ServiceReconciler:
                     Note(self.desired.service, f"{kept.target} is unhealthy: {kept.detail}", hint)
                 )
             return
+        launch = launch.place(devices=kept.devices)
         if found.others:
             old, *rest = found.others
             self.leftovers += [(instance, "duplicate") for instance in rest]
