@@ -11,7 +11,7 @@ from enova.core.observed import Instance, State
 from enova.core.plan import Action
 from enova.core.rollout import Down, Up, bring_up, take_down
 from enova.core.runtime import Report
-from enova.errors import ApplyError
+from enova.errors import ApplyError, Interrupted
 from enova.wait import Stop, wait_drained, wait_ready
 from enova.world import World
 
@@ -145,7 +145,7 @@ def _drain(context: Context, instance: Instance, timeout_s: float, report: Repor
 
 def _go_on(stop: Stop) -> None:
     if stop.is_set():
-        raise ApplyError("interrupted", hint="apply again to continue from here")
+        raise Interrupted("interrupted", hint="apply again to continue from here")
 
 
 def _url(instance: Instance) -> str:

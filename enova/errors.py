@@ -6,6 +6,7 @@ EnovaError
 ├── PlanRefused      the plan is unsafe, or the world moved since it was made
 ├── ObserveError     could not look; nothing may be concluded from it      (retryable)
 └── ApplyError       one or more actions failed                            (retryable)
+    └── Interrupted  an action was stopped on request before it was done   (retryable)
 
 Retryability and the exit code are class attributes, so that no loop has to ask what kind it caught.
 """
@@ -74,3 +75,7 @@ class ApplyError(EnovaError):
     """One or more actions failed; running apply again plans anew from what is there."""
 
     retryable = True
+
+
+class Interrupted(ApplyError):
+    """The user asked to stop; nothing is wrong."""

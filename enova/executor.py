@@ -16,7 +16,7 @@ from enum import StrEnum
 from enova.core.observed import Instance
 from enova.core.plan import Action, Plan
 from enova.effects import Context, carry_out
-from enova.errors import ApplyError, EnovaError
+from enova.errors import ApplyError, EnovaError, Interrupted
 from enova.wait import Stop
 from enova.world import World
 
@@ -30,6 +30,7 @@ class Phase(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    STOPPED = "stopped"
     SKIPPED = "skipped"
 
 
@@ -47,7 +48,7 @@ Listener = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An action that did not succeed, and why."""
+    """An action that did not come to its end, and why."""
 
     action: Action
     message: str
@@ -60,6 +61,8 @@ class Result:
 
     done: list[Action] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    stopped: list[Failure] = field(default_factory=list)
+    """What was begun and given up because the user asked to stop."""
     skipped: list[Action] = field(default_factory=list)
 
 
@@ -68,7 +71,7 @@ def execute(plan: Plan, world: World, gateways: Sequence[Instance], listener: Li
 
     Raises ApplyError, before anything is done, if a secret cannot be read.
     """
-    context = Context(world, _secrets(plan, world), {i.service: i for i in gateways}, stop)
+    context = Context(world, _secrets(plan, world), _by_service(plan, gateways), stop)
     run = _Run(context, listener)
     services = [list(group) for _, group in itertools.groupby(plan.actions, key=lambda action: action.service)]
     with ThreadPoolExecutor(SERVICES_AT_ONCE, thread_name_prefix="service") as pool:
@@ -76,18 +79,26 @@ def execute(plan: Plan, world: World, gateways: Sequence[Instance], listener: Li
     return run.result
 
 
+def _by_service(plan: Plan, gateways: Sequence[Instance]) -> dict[str, Instance]:
+    """Return each service's gateway: of two, the one that stays."""
+    going = {(action.old.runtime, action.old.id) for action in plan.actions if action.old}
+    return {i.service: i for i in sorted(gateways, key=lambda i: (i.runtime, i.id) not in going)}
+
+
 def _secrets(plan: Plan, world: World) -> dict[str, dict[str, str]]:
     """Read every secret the plan needs, by target, so that a missing one stops everything before it begins."""
     values: dict[str, dict[str, str]] = {}
-    missing = []
+    missing: dict[str, None] = {}
     for action in plan.actions:
-        refs = dict(action.launch.secrets) if action.launch else {}
+        if action.launch is None:
+            # What only goes away needs none, and may share its target with what comes.
+            continue
         values[action.target] = {}
-        for name, ref in refs.items():
+        for name, ref in action.launch.secrets.items():
             try:
                 values[action.target][name] = world.read_secret(ref)
             except EnovaError as error:
-                missing.append(f"{action.target}: {name}: {error.message}")
+                missing[f"{action.service}: {name}: {error.message}"] = None
     if missing:
         raise ApplyError("\n".join(missing), hint="nothing was changed; provide the secrets and apply again")
     return values
@@ -106,7 +117,8 @@ class _Run:
                 succeeded = all(list(pool.map(self._action, wave)))
             if not succeeded:
                 later = [action for action in actions if action.wave > wave[0].wave]
-                self._skip(later, "an earlier step failed")
+                stopped = self.context.stop.is_set()
+                self._skip(later, "interrupted" if stopped else "an earlier step failed")
                 return
 
     def _action(self, action: Action) -> bool:
@@ -115,6 +127,11 @@ class _Run:
             return False
         try:
             carry_out(action, self.context, report=lambda detail: self._tell(action, detail))
+        except Interrupted as error:
+            with self.lock:
+                self.result.stopped.append(Failure(action, error.message, error.hint))
+            self.listener(Progress(action, Phase.STOPPED))
+            return False
         except EnovaError as error:
             with self.lock:
                 self.result.failures.append(Failure(action, error.message, error.hint))

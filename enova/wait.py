@@ -8,7 +8,7 @@ from typing import Protocol
 
 from enova.core.observed import Instance, State
 from enova.core.runtime import Report, Runtime
-from enova.errors import ApplyError, ObserveError
+from enova.errors import ApplyError, Interrupted, ObserveError
 from enova.world import World
 
 READY_POLL_S = 0.3
@@ -58,7 +58,7 @@ def wait_ready(
             report(_last_line(runtime, instance_id))
         world.pause(READY_POLL_S)
         if stop.is_set():
-            raise ApplyError("interrupted", hint="it goes on starting; apply again to continue from here")
+            raise Interrupted("interrupted", hint="it goes on starting; apply again to continue from here")
 
 
 def wait_drained(world: World, url: str, timeout_s: float, report: Report) -> None:

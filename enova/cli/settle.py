@@ -52,7 +52,8 @@ def _carry_out(tick: Tick, world: World, session: Session, color: str) -> int:
     with progress(session, color) as screen, stoppable(session, screen.say) as stop:
         result = apply(tick, world, screen.listener, stop)
     failures = [(failure.action, failure.message, failure.hint) for failure in result.failures]
-    text = outcome_text(len(result.done), failures, len(result.skipped), interrupted=stop.is_set())
+    stopped = [(failure.action, failure.message, failure.hint) for failure in result.stopped]
+    text = outcome_text(len(result.done), failures, stopped, len(result.skipped), interrupted=stop.is_set())
     session.show(text, color)
     touched = {action.service for action in result.done} - {action.service for action, _, _ in failures}
     for one in tick.desired:

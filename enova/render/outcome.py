@@ -10,20 +10,21 @@ from enova.core.launch import Kind, Launch
 from enova.core.plan import Action
 from enova.render.progress import label, plain
 
+Ends = Sequence[tuple[Action, str, str | None]]
+"""Actions that did not come to their end, each with its message and hint."""
 
-def outcome_text(
-    done: int, failures: Sequence[tuple[Action, str, str | None]], skipped: int, *, interrupted: bool
-) -> Text:
+
+def outcome_text(done: int, failures: Ends, stopped: Ends, skipped: int, *, interrupted: bool) -> Text:
     """Return every failure with its whole message and hint, then one line that counts."""
     text = Text()
-    for action, message, hint in sorted(failures, key=lambda failure: (failure[0].service, failure[0].target)):
-        text.append("unfinished: " if interrupted else "failed: ", "red").append(
-            f"{label(action)}: {plain(message)}\n"
-        )
-        if hint:
-            text.append(f"  hint: {hint}\n")
+    for word, style, ends in (("failed", "red", failures), ("unfinished", "yellow", stopped)):
+        for action, message, hint in sorted(ends, key=lambda end: (end[0].service, end[0].target)):
+            text.append(f"{word}: ", style).append(f"{label(action)}: {plain(message)}\n")
+            if hint:
+                text.append(f"  hint: {hint}\n")
     counts = [f"{done} done"]
-    counts += [f"{len(failures)} {'unfinished' if interrupted else 'failed'}"] if failures else []
+    counts += [f"{len(failures)} failed"] if failures else []
+    counts += [f"{len(stopped)} unfinished"] if stopped else []
     counts += [f"{skipped} not begun"] if skipped else []
     what = "Interrupted" if interrupted else "Failed" if failures or skipped else "Applied"
     return text.append(f"{what}: {', '.join(counts)}", "bold").append("\n")

@@ -148,7 +148,7 @@ def test_a_secret_that_is_missing_stops_it_before_it_begins(machine: Machine) ->
 
     shown = machine.enova("apply", spec, "--yes")
 
-    assert "chat#0: KEY: secret env CHAT_KEY is not set" in shown.err
+    assert "chat: KEY: secret env CHAT_KEY is not set" in shown.err
     assert (shown.code, machine.host.writes) == (1, [])
 
 
@@ -244,6 +244,8 @@ def test_ctrl_c_stops_it_cleanly_with_130_and_a_later_apply_goes_on(machine: Mac
 
     assert shown.code == 130
     assert "stopping after the steps under way; Ctrl-C again exits at once" in shown.err
+    assert "+ create chat#0: stopped\n" in shown.err
+    assert "failed" not in shown.err
     assert shown.out.endswith(
         "unfinished: + create chat#0: interrupted\n"
         "  hint: it goes on starting; apply again to continue from here\n"

@@ -1,0 +1,189 @@
+"""Plans are carried out: what goes on, what ends early, and in which order things are done."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from enova.core.desired import Desired
+from enova.core.launch import Role, SecretRef
+from enova.core.observed import State
+from enova.core.plan import Plan
+from enova.core.reconcile import reconcile, removal
+from enova.errors import ApplyError
+from enova.executor import Phase, Progress, Result, execute
+from enova.observe import observe
+from enova.testing import MemoryHost, memory_world
+from enova.world import World
+from tests.staging import desired
+
+
+def plan_for(world: World, *services: Desired) -> Plan:
+    return reconcile(services, observe(world, needed={"docker"}, gpus=False))
+
+
+def carry_out(
+    host: MemoryHost, plan: Plan, stop: threading.Event | None = None, news: list[Progress] | None = None
+) -> Result:
+    gateways = [i for i in host.instances.values() if i.role is Role.GATEWAY and i.state is State.RUNNING]
+    listener = (lambda _: None) if news is None else news.append
+    return execute(plan, memory_world(host), gateways, listener, stop or threading.Event())
+
+
+def applied(host: MemoryHost, *services: Desired) -> Result:
+    return carry_out(host, plan_for(memory_world(host), *services))
+
+
+def targets(actions: Sequence[object]) -> list[str]:
+    return sorted(str(getattr(action, "target", action)) for action in actions)
+
+
+def writes(host: MemoryHost, about: str) -> list[str]:
+    return [write for write in host.writes if about in write]
+
+
+def test_a_failed_action_ends_the_later_waves_of_its_service_and_no_others() -> None:
+    host = MemoryHost(failing={"chat@gateway"})
+
+    result = applied(host, desired("chat"), desired("code", gateway={"port": 9300}))
+
+    assert [failure.action.target for failure in result.failures] == ["chat@gateway"]
+    assert targets(result.skipped) == ["chat#0", "chat#1"]
+    assert targets(result.done) == ["code#0", "code#1", "code@gateway"]
+    assert writes(host, "chat#") == []
+
+
+def test_actions_of_one_wave_do_not_end_each_other() -> None:
+    result = applied(MemoryHost(failing={"chat#0"}), desired())
+
+    assert [failure.action.target for failure in result.failures] == ["chat#0"]
+    assert targets(result.done) == ["chat#1", "chat@gateway"]
+
+
+def test_a_replica_that_generates_nothing_is_not_routed_to() -> None:
+    host = MemoryHost(silent={"chat#0"})
+
+    (failure,) = applied(host, desired(replicas=1)).failures
+
+    assert failure.message.endswith("generated nothing")
+    assert writes(host, "route ") == []
+
+
+def test_secrets_that_are_missing_stop_everything_before_it_begins_and_are_all_named() -> None:
+    host = MemoryHost()
+    service = desired(replica={"secrets": {"A": SecretRef(env="HUB"), "B": SecretRef(file="/run/b")}})
+
+    with pytest.raises(ApplyError) as caught:
+        applied(host, service, desired("code", gateway={"port": 9300}))
+
+    assert caught.value.message == "chat: A: secret env HUB is not set\nchat: B: secret file /run/b is not set"
+    assert host.writes == []
+
+
+def test_what_only_goes_away_needs_no_secret() -> None:
+    host = MemoryHost(secrets={"HUB": "x"})
+    service = desired(replicas=1, replica={"secrets": {"A": SecretRef(env="HUB")}})
+    applied(host, service)
+    host.secrets.clear()
+
+    result = carry_out(host, removal(observe(memory_world(host), needed=(), gpus=False), ["chat"]))
+
+    assert (targets(result.done), host.instances) == (["chat#0", "chat@gateway"], {})
+
+
+def test_a_replica_is_taken_out_of_its_gateway_before_it_is_stopped() -> None:
+    host = MemoryHost()
+    applied(host, desired(replicas=1))
+    host.writes.clear()
+
+    applied(host, desired(replicas=1, replica={"args": {"max_num_seqs": 16}}))
+
+    assert [write.split()[0] for write in host.writes] == [
+        "create",
+        "start",
+        "route",
+        "unroute",
+        "stop",
+        "remove",
+    ]
+
+
+def test_a_restarted_gateway_is_given_its_replicas_again() -> None:
+    host = MemoryHost()
+    applied(host, desired())
+    world = memory_world(host)
+    gateway = next(i for i in host.instances.values() if i.role is Role.GATEWAY)
+    world.runtimes["docker"].stop(gateway.id, 0)
+
+    result = applied(host, desired())
+
+    (workers,) = host.routes.values()
+    replicas = {i.worker_url for i in host.instances.values() if i.role is Role.REPLICA}
+    assert (result.failures, workers) == ([], replicas)
+    assert plan_for(world, desired()).actions == ()
+
+
+def test_of_two_gateways_the_one_that_stays_is_routed_from() -> None:
+    host = MemoryHost()
+    for runtime in ("docker", "process"):
+        world = memory_world(host)
+        launch = desired(gateway={"runtime": runtime}).gateway
+        world.runtimes[runtime].start(world.runtimes[runtime].create(launch, {}, lambda _: None))
+
+    applied(host, desired(replicas=1))
+
+    (workers,) = host.routes.values()
+    assert len(workers) == 1
+    assert [i.runtime for i in host.instances.values()] == ["docker", "docker"]
+
+
+def test_news_tells_each_step_and_then_the_end() -> None:
+    host = MemoryHost()
+    news: list[Progress] = []
+    carry_out(host, plan_for(memory_world(host), desired(replicas=1)), news=news)
+
+    told = [(item.phase, item.detail) for item in news if item.action.target == "chat#0"]
+    steps = [
+        "create",
+        f"creating {told[1][1].removeprefix('creating ')}",
+        "start",
+        "wait until ready",
+        "probe",
+        "route",
+    ]
+    assert told == [*((Phase.RUNNING, step) for step in steps), (Phase.DONE, "")]
+
+
+def test_asked_to_stop_before_it_begins_it_begins_nothing() -> None:
+    host, stop = MemoryHost(), threading.Event()
+    stop.set()
+
+    result = carry_out(host, plan_for(memory_world(host), desired()), stop)
+
+    assert (result.done, result.failures, result.stopped, len(result.skipped)) == ([], [], [], 3)
+    assert host.writes == []
+
+
+def test_what_is_stopped_on_the_way_has_not_failed() -> None:
+    class AfterFirstWrite(threading.Event):
+        """Is set as soon as anything was done."""
+
+        def is_set(self) -> bool:
+            return bool(host.writes)
+
+    host, news = MemoryHost(), list[Progress]()
+
+    result = carry_out(host, plan_for(memory_world(host), desired()), AfterFirstWrite(), news)
+
+    assert result.failures == []
+    assert [(failure.action.target, failure.message) for failure in result.stopped] == [
+        ("chat@gateway", "interrupted")
+    ]
+    assert targets(result.skipped) == ["chat#0", "chat#1"]
+    assert [(item.phase, item.detail) for item in news if item.phase is not Phase.RUNNING] == [
+        (Phase.STOPPED, ""),
+        (Phase.SKIPPED, "interrupted"),
+        (Phase.SKIPPED, "interrupted"),
+    ]
