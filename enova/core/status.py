@@ -66,6 +66,8 @@ class ServiceStatus:
     conditions: tuple[Condition, ...]
     instances: tuple[InstanceStatus, ...]
     pending: tuple[Action, ...]
+    notes: tuple[Note, ...]
+    """What a plan remarks on and neither a condition nor the table tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ def to_json(status: Status) -> dict[str, Any]:
     compared         whether there were specs to compare with
     services         [{name, in_spec, endpoint, emulated, conditions: [{type, status, reason, message}],
                      instances: [{target, name, role, state, health, serving, runtime, devices, image, age_s, url,
-                     emulated, detail}], pending: [what a plan would say]}]
+                     emulated, detail}], pending: [what a plan would say], notes: [{message, hint}]}]
     unknowns         [{service, message, hint}]: what could not be looked at
     """
     return {
@@ -148,7 +150,15 @@ def _service(
         ),
         instances=rows,
         pending=actions,
+        notes=_remarks(name, desired, plan),
     )
+
+
+def _remarks(name: str, desired: Desired | None, plan: Plan | None) -> tuple[Note, ...]:
+    """That a service is suspended is a condition already."""
+    if plan is None or desired is None or desired.suspended:
+        return ()
+    return tuple(note for note in plan.notes if note.service == name)
 
 
 def _instance(instance: Instance, *, serving: bool, now: float) -> InstanceStatus:
@@ -236,6 +246,7 @@ def _service_json(service: ServiceStatus) -> dict[str, Any]:
         ],
         "instances": [_instance_json(instance) for instance in service.instances],
         "pending": [str(action) for action in service.pending],
+        "notes": [{"message": note.message, "hint": note.hint} for note in service.notes],
     }
 
 

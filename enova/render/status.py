@@ -12,7 +12,7 @@ STYLES = {Truth.TRUE: "green", Truth.FALSE: "yellow", Truth.UNKNOWN: "magenta"}
 
 
 def status_text(status: Status) -> Text:
-    """Return a block per service: its endpoint, its conditions, its instances, and what is not in sync."""
+    """Return a block per service: its endpoint, its conditions and instances, what is not in sync, and remarks."""
     text = Text()
     for service in status.services:
         _service(text, service)
@@ -46,6 +46,10 @@ def _service(text: Text, service: ServiceStatus) -> None:
         text.append(f"  {line}\n", "dim" if index == 0 else "")
     for action in service.pending:
         text.append(f"  pending: {action}\n", "yellow")
+    for note in service.notes:
+        text.append("  note: ", "cyan").append(
+            note.message + (f" (hint: {note.hint})" if note.hint else "") + "\n"
+        )
     text.append("\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from enova.core.observed import Health
 from tests.cli.terminal import NOW, Machine
 
 
@@ -30,6 +31,7 @@ def test_it_shows_conditions_and_replicas(machine: Machine) -> None:
         f"  TARGET        STATE    HEALTH   SERVES  DEVICES  AGE  {'ADDRESS':{width}}  RUNS\n"
         f"  chat@gateway  running  healthy  yes     -        1m   {one:{width}}  process: vllm-router\n"
         f"  chat#0        running  healthy  yes     -        1m   {other:{width}}  process: engine (emulated)\n"
+        "  note: emulated engine: it answers with made-up words and timing, no model runs\n"
         "\n"
     )
     assert (shown.code, shown.err) == (0, "")
@@ -43,6 +45,31 @@ def test_what_is_not_in_sync_is_listed(machine: Machine) -> None:
     assert "  Reconciling: True (ChangesPending): 2 to do; see pending\n" in shown.out
     assert "  pending: ± replace chat#0: settings changed; engine.max_num_seqs: 8 -> 16\n" in shown.out
     assert shown.code == 0
+
+
+def test_why_a_replica_is_unhealthy_and_that_the_gateway_is_open_is_noted(machine: Machine) -> None:
+    spec = machine.spec(gateway="{host: 0.0.0.0}")
+    running(machine, spec)
+    for key, instance in machine.host.instances.items():
+        if instance.target == "chat#1":
+            sick = replace(instance, health=Health.UNHEALTHY, detail="Up 2 minutes (unhealthy)")
+            machine.host.instances[key] = sick
+
+    shown = machine.enova("status", spec)
+    told = json.loads(machine.enova("status", spec, "-o", "json").out)
+
+    assert "  note: chat#1 is unhealthy: Up 2 minutes (unhealthy) (hint: see `enova logs chat#1`)\n" in shown.out
+    assert "  note: the gateway listens on 0.0.0.0; its router lets anyone" in shown.out
+    assert [note["hint"] for note in told["services"][0]["notes"]] == [
+        "put a reverse proxy in front that passes /v1 only (docs/gateway.md)",
+        "see `enova logs chat#1`",
+    ]
+
+
+def test_a_suspended_service_is_told_to_be_so_once(machine: Machine) -> None:
+    shown = machine.enova("status", machine.spec(suspend="true"))
+
+    assert shown.out.lower().count("suspended") == 1
 
 
 def test_a_service_in_no_spec_is_shown_too(machine: Machine) -> None:

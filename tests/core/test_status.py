@@ -184,5 +184,5 @@ def test_json_has_a_stable_shape() -> None:
     }
     assert sorted(data) == ["compared", "schema_version", "services", "unknowns"]
     assert sorted(data["services"][0]) == [
-        "conditions", "emulated", "endpoint", "in_spec", "instances", "name", "pending",
+        "conditions", "emulated", "endpoint", "in_spec", "instances", "name", "notes", "pending",
     ]  # fmt: skip
