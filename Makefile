@@ -6,7 +6,7 @@
 
 UV := stack/uv
 RUN := $(UV) run --locked
-COVERAGE := 85
+COVERAGE := 92
 ENVIRONMENT := .venv/in-sync
 SCHEMA := schemas/enova.schema.json
 

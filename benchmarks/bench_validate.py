@@ -1,4 +1,3 @@
-
 """Measure how long 1,000 spec files of about 25 lines take to validate, in one process on one core.
 
     uv run python benchmarks/bench_validate.py [FILES]
