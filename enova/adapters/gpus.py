@@ -13,9 +13,7 @@ def inventory(nvml: Any = None) -> tuple[Gpu, ...] | Unknown:
 
     `nvml` is something with pynvml's surface, by default pynvml itself.
     """
-    if nvml is None:
-        # Loaded here because most commands on most machines never ask.
-        import pynvml as nvml
+    nvml = nvml or _pynvml()
     try:
         nvml.nvmlInit()
     except (nvml.NVMLError_LibraryNotFound, nvml.NVMLError_DriverNotLoaded):
@@ -29,6 +27,13 @@ def inventory(nvml: Any = None) -> tuple[Gpu, ...] | Unknown:
     finally:
         with suppress(nvml.NVMLError):
             nvml.nvmlShutdown()
+
+
+def _pynvml() -> Any:
+    """Loaded late: most commands on most machines never ask."""
+    import pynvml
+
+    return pynvml
 
 
 def _gpu(nvml: Any, index: int) -> Gpu:

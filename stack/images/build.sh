@@ -98,13 +98,16 @@ torch_wheel() {
 }
 
 build_gateway() {
-  local version context=$CONTEXTS/gateway
+  local version digest context=$CONTEXTS/gateway
   version=$(awk '/^name = "vllm-router"$/ { getline; gsub(/version = |"/, ""); print; exit }' uv.lock)
   rm -rf "$context"
   mkdir -p "$context"
   find enova/images/gateway -maxdepth 1 -type f -exec cp {} "$context/" \;
+  # By this Enova knows an image that another version of it built (enova/adapters/containers/images.py).
+  digest=$(cd "$context" && LC_ALL=C && cat -- * | sha256sum | cut -d ' ' -f 1)
   if [[ -n ${SSL_CERT_FILE:-} ]]; then cp "$SSL_CERT_FILE" "$context/ca.pem"; fi
-  build gateway "$version" "less than a minute the first time" --build-arg "ROUTER_VERSION=$version"
+  build gateway "$version" "less than a minute the first time" --build-arg "ROUTER_VERSION=$version" \
+    --label "enova.files=$digest"
 }
 
 build_emulator() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 GATEWAY = "enova/gateway"
 GATEWAY_BASE = "python:3.12-slim-bookworm"
 """Any Debian with apt, or anything that has python3 with venv and pip."""
+FILES_LABEL = "enova.files"
+"""On a gateway image: the digest of the files it was built from. stack/images/build.sh sets it too."""
 _FOLDER = Path(__file__).parents[2] / "images" / "gateway"
 
 
@@ -34,17 +37,22 @@ def image_of(launch: Launch) -> str:
 
 
 def ensure(client: APIClient, image: str, report: Report, gateway_base: str = GATEWAY_BASE) -> None:
-    """Make sure the image is here. One that is here is used as it is, without asking any registry."""
+    """Make sure the image is here. One that is here is used as it is, without asking any registry.
+
+    A gateway's that an Enova with other files built is built anew; one that says nothing of them is somebody's own.
+    """
     from docker.errors import ImageNotFound
 
+    repository, _, tag = image.partition(":")
     try:
-        client.inspect_image(image)  # type: ignore[no-untyped-call]
+        labels = client.inspect_image(image)["Config"].get("Labels") or {}  # type: ignore[no-untyped-call]
     except ImageNotFound:
-        repository, _, tag = image.partition(":")
-        if repository == GATEWAY:
-            build_gateway(client, tag, report, gateway_base)
-        else:
+        if repository != GATEWAY:
             pull(client, image, report)
+            return
+        labels = {FILES_LABEL: "none"}
+    if repository == GATEWAY and labels.get(FILES_LABEL, files_digest()) != files_digest():
+        build_gateway(client, tag, report, gateway_base)
 
 
 def pull(client: APIClient, image: str, report: Report) -> None:
@@ -80,6 +88,7 @@ def build_gateway(client: APIClient, tag: str, report: Report, base: str = GATEW
         custom_context=True,
         tag=image,
         buildargs={"BASE": base, "ROUTER_VERSION": tag},
+        labels={FILES_LABEL: files_digest()},
         rm=True,
         forcerm=True,
         decode=True,
@@ -91,8 +100,17 @@ def build_gateway(client: APIClient, tag: str, report: Report, base: str = GATEW
     report(f"built {image}")
 
 
+def files_digest() -> str:
+    """Return what `cat * | sha256sum` says in the gateway image's folder."""
+    return hashlib.sha256(b"".join(_files().values())).hexdigest()
+
+
+def _files() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.is_file()}
+
+
 def _context() -> io.BytesIO:
-    files = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.is_file()}
+    files = _files()
     bundle = Path(os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or "")
     if bundle.is_file():
         files["ca.pem"] = bundle.read_bytes()
