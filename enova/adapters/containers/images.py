@@ -39,7 +39,7 @@ def image_of(launch: Launch) -> str:
 def ensure(client: APIClient, image: str, report: Report, gateway_base: str = GATEWAY_BASE) -> None:
     """Make sure the image is here. One that is here is used as it is, without asking any registry.
 
-    A gateway's that an Enova with other files built is built anew; one that says nothing of them is somebody's own.
+    A gateway's that an Enova with other files built is built anew; one that says nothing of them is used too.
     """
     from docker.errors import ImageNotFound
 
