@@ -140,7 +140,7 @@ def _remember_routes(context: Context, gateway: Instance) -> None:
 
 def _drain(context: Context, instance: Instance, timeout_s: float, report: Report) -> None:
     if instance.url:
-        wait_drained(context.world, instance.url, timeout_s, report)
+        wait_drained(context.world, instance.url, timeout_s, report, context.stop)
 
 
 def _go_on(stop: Stop) -> None:

@@ -61,7 +61,7 @@ def wait_ready(
             raise Interrupted("interrupted", hint="it goes on starting; apply again to continue from here")
 
 
-def wait_drained(world: World, url: str, timeout_s: float, report: Report) -> None:
+def wait_drained(world: World, url: str, timeout_s: float, report: Report, stop: Stop) -> None:
     """Return when nothing is in flight at `url`, or after `timeout_s`.
 
     Zero has to be read twice: a request the gateway sent just before it stopped routing may still be on its way.
@@ -74,6 +74,8 @@ def wait_drained(world: World, url: str, timeout_s: float, report: Report) -> No
         zeros = zeros + 1 if count == 0 else 0
         report("drain" if count is None else f"drain: {count} in flight")
         world.pause(DRAIN_POLL_S)
+        if stop.is_set():
+            raise Interrupted("interrupted", hint="it goes on serving what it has; apply again to continue")
 
 
 def _failed(runtime: Runtime, instance: Instance, what: str) -> ApplyError:

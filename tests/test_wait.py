@@ -140,7 +140,7 @@ def test_drained_is_what_twice_in_a_row_has_nothing_in_flight(counts: list[int |
     host = MemoryHost()
     engine = Counting(host, counts)
 
-    wait_drained(replace(memory_world(host), engine=engine), "memory://x", 60, lambda _: None)
+    wait_drained(replace(memory_world(host), engine=engine), "memory://x", 60, lambda _: None, threading.Event())
 
     assert engine.asked == asked
 
@@ -150,7 +150,17 @@ def test_a_drain_ends_after_its_time(count: int | None) -> None:
     host, told = MemoryHost(), list[str]()
     engine = Counting(host, [count] * 1000)
 
-    wait_drained(replace(memory_world(host), engine=engine), "memory://x", 5, told.append)
+    wait_drained(replace(memory_world(host), engine=engine), "memory://x", 5, told.append, threading.Event())
 
     assert 5 <= host.time_s < 6
     assert set(told) == {"drain: 7 in flight" if count else "drain"}
+
+
+def test_a_drain_can_be_interrupted() -> None:
+    host, stop = MemoryHost(), threading.Event()
+    stop.set()
+
+    with pytest.raises(Interrupted, match="interrupted"):
+        wait_drained(replace(memory_world(host), engine=Counting(host, [1] * 9)), "memory://x", 60, print, stop)
+
+    assert host.time_s < 1

@@ -15,7 +15,6 @@ class Lora(Section):
 
     name: Word = key("Name that requests ask for in `model`.", "sql", ...)
     id: HubOrFolder = key("Hub id (org/name) or local folder of the adapter.", "acme/qwen-sql-lora", ...)
-    revision: Word | None = key("Branch, tag or commit of the adapter on the hub.", "main")
 
     @property
     def is_local(self) -> bool:
@@ -69,9 +68,6 @@ class Model(Section):
                 faults.append(
                     Fault("is already the name of another model of this service", path=("lora", index, "name"))
                 )
-            if adapter.is_local and adapter.revision:
-                fault_path = ("lora", index, "revision")
-                faults.append(Fault("a local folder has no revision", hint="remove it", path=fault_path))
             taken.add(adapter.name)
         if len(set(self.served_names)) < len(self.served_names):
             faults.append(Fault("must not repeat a name", path=("served_names",)))
