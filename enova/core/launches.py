@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import PurePosixPath
+from typing import Any
 
 from enova.core.desired import Desired
 from enova.core.launch import ArgValue, Kind, Launch, Role, SecretRef
@@ -22,6 +23,15 @@ Show = Callable[[str, str], str]
 CACHE_DIR = "/var/cache/huggingface"
 """Where a container keeps what it downloads; HF_HOME points here."""
 CACHE_VOLUME = "enova-models"
+NOT_ACTED_ON = (
+    "budget.cost",
+    "injection",
+    "placement.hosts",
+    "scaling.idle_to_zero",
+    "scaling.max",
+    "slo",
+)
+"""Fields of the spec that no part of Enova uses yet. Silence would let users think their promise is kept."""
 SHM_BYTES = 2 * 2**30
 """Docker's 64 MiB of /dev/shm is too little: vLLM's executor refuses to start below 160 MiB, NCCL wants more."""
 
@@ -164,4 +174,17 @@ def _notes(resolved: Resolved) -> tuple[Note, ...]:
             f"the gateway listens on {resolved.gateway_host}; its router lets anyone who reaches it change routes"
         )
         notes.append(Note(name, message, "put a reverse proxy in front that passes /v1 only (docs/gateway.md)"))
+    waiting = [path for path in NOT_ACTED_ON if _written(service, path)]
+    if waiting:
+        notes.append(Note(name, f"checked and kept, but nothing acts on it yet: {', '.join(waiting)}"))
     return tuple(notes)
+
+
+def _written(service: Service, path: str) -> bool:
+    """Tell whether the user wrote this field."""
+    section: Any = service
+    for key in path.split("."):
+        if key not in section.model_fields_set:
+            return False
+        section = getattr(section, key)
+    return True

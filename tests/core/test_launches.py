@@ -250,3 +250,10 @@ def test_nothing_is_said_where_there_is_nothing_to_say(host: str) -> None:
 def _texts(value: ArgValue) -> tuple[str, ...]:
     assert isinstance(value, tuple)
     return value
+
+
+def test_what_nothing_acts_on_yet_is_said_and_only_where_it_was_written() -> None:
+    (note,) = wanted(slo={"ttft": {"p95": "1s"}}, scaling={"min": 1, "max": 3}, budget={"cost": "5 USD/h"}).notes
+
+    assert str(note) == "chat: checked and kept, but nothing acts on it yet: budget.cost, scaling.max, slo"
+    assert wanted(scaling={"min": 2}, budget={"gpus": 4}).notes == ()
