@@ -205,6 +205,18 @@ def test_a_missing_secret_stops_apply_before_it_changes_anything(enova: Enova, c
     assert json.loads(enova("status", "-o", "json").stdout)["services"] == []
 
 
+def test_without_a_docker_daemon_nothing_is_planned_and_nothing_done(enova: Enova) -> None:
+    enova.environment["DOCKER_HOST"] = f"unix://{enova.folder}/no-daemon.sock"
+    spec = enova.spec("metadata: {name: e2e-nowhere}\nmodel: acme/tiny\nplacement: {accelerator: cpu}\n")
+
+    plan, applied = enova("plan", spec), enova("apply", spec, "--yes")
+
+    assert (plan.returncode, applied.returncode) == (1, 1)
+    assert "could not look at docker: the Docker daemon could not be reached" in plan.stdout
+    assert plan.stdout.endswith("Plan: nothing will be done\n")
+    assert "create" not in plan.stdout + applied.stdout + applied.stderr
+
+
 def test_apply_killed_at_any_moment_is_completed_by_the_next(enova: Enova, chat: Service) -> None:
     """Twelve kills, spread over the time an apply takes, on the way up, through a replacement, and down again."""
     seed = random.SystemRandom().randrange(2**32)
