@@ -89,6 +89,8 @@ class _ServiceReconciler:
         launch = self.desired.gateway
         wanted = settings(launch)
         slot = choose(candidates, launch, wanted, fingerprint_of(wanted))
+        if slot.kept is None and not self._name_is_free(launch):
+            return frozenset()
         if slot.kept is None and slot.others:
             old, *rest = slot.others
             self.leftovers += [(instance, "duplicate") for instance in rest]
@@ -123,6 +125,8 @@ class _ServiceReconciler:
     ) -> None:
         launch = self.desired.replica.place(slot=slot)
         found = choose(candidates, launch, wanted, wanted_fingerprint)
+        if found.kept is None and not self._name_is_free(launch):
+            return
         if found.kept is None and not found.others:
             self._create(launch, CREATE_WAVE)
             return
@@ -158,25 +162,22 @@ class _ServiceReconciler:
             self._add(Verb.ROUTE, CREATE_WAVE, cause, launch=launch, new=kept)
 
     def _create(self, launch: Launch, wave: int) -> None:
-        placed = self._placed(launch)
-        if placed is not None:
-            self._add(Verb.CREATE, wave, "not found", launch=placed)
-
-    def _placed(self, launch: Launch) -> Launch | None:
-        name = instance_name(launch)
-        if name in self.foreign_names:
-            message = f"the name {name} is taken by something Enova does not own"
-            self.diff.refusals.append(
-                Note(self.desired.service, message, "rename or remove it, or rename the service")
-            )
-            return None
-        if not launch.gpus:
-            return launch
         devices = self.pool.take(launch.gpus, self.desired)
         if devices is None:
             self.diff.refusals.append(self.pool.refusal(launch, self.desired))
-            return None
-        return launch.place(devices=devices)
+            return
+        self._add(Verb.CREATE, wave, "not found", launch=launch.place(devices=devices))
+
+    def _name_is_free(self, launch: Launch) -> bool:
+        """Refuse what could not be created, above all before something that serves is stopped for it."""
+        name = instance_name(launch)
+        if name not in self.foreign_names:
+            return True
+        message = f"the name {name} is taken by something Enova does not own"
+        self.diff.refusals.append(
+            Note(self.desired.service, message, "rename or remove it, or rename the service")
+        )
+        return False
 
     def _replace(self) -> None:
         """Spread replacements over waves, new one first wherever there is room for both."""

@@ -218,6 +218,18 @@ def test_a_stranger_that_holds_a_needed_name_refuses_the_plan() -> None:
     assert f"the name {name} is taken by something Enova does not own" in str(plan)
 
 
+def test_nothing_that_serves_is_stopped_for_a_replacement_whose_name_a_stranger_holds() -> None:
+    wanted = desired(replicas=1, replica={"args": {}}, gateway={"port": 9200}, rollout={"surge": 0})
+    names = {instance(wanted.replica).name, instance(wanted.gateway).name}
+
+    plan = reconcile([wanted], observed(*running(desired(replicas=1)), docker_foreign=frozenset(names)))
+
+    assert plan.actions == ()
+    assert [str(note).split(" is taken")[0] for note in plan.refusals] == [
+        f"chat: the name {instance(launch).name}" for launch in (wanted.gateway, wanted.replica)
+    ]
+
+
 def test_services_no_file_names_are_left_alone_unless_pruned() -> None:
     world = observed(*running(desired(), desired("old", replicas=1)))
 
