@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from enova.core.launch import Launch, Role
+from enova.core.launch import API_KEY, Launch, Role
 from enova.core.observed import Instance, State
 from enova.core.plan import Action
 from enova.core.rollout import Down, Up, bring_up, take_down
@@ -83,7 +83,7 @@ class _BringUp:
             prompt=policy.probe_prompt,
             max_tokens=policy.probe_max_tokens,
             timeout_s=policy.probe_timeout_s,
-            api_key=self.world.read_secret(policy.api_key) if policy.api_key else None,
+            api_key=self.context.secrets[self.action.target].get(API_KEY),
         )
 
     def route(self) -> None:

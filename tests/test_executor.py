@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from enova.core.desired import Desired
-from enova.core.launch import Role, SecretRef
+from enova.core.launch import API_KEY, Launch, Role, SecretRef
 from enova.core.observed import State
 from enova.core.plan import Plan
 from enova.core.reconcile import reconcile, removal
+from enova.core.runtime import Report
 from enova.errors import ApplyError
 from enova.executor import Phase, Progress, Result, execute
 from enova.observe import observe
-from enova.testing import MemoryHost, memory_world
+from enova.testing import MemoryEngine, MemoryHost, MemoryRuntime, memory_world
 from enova.world import World
 from tests.staging import desired
 
@@ -91,6 +93,57 @@ def test_what_only_goes_away_needs_no_secret() -> None:
     result = carry_out(host, removal(observe(memory_world(host), needed=(), gpus=False), ["chat"]))
 
     assert (targets(result.done), host.instances) == (["chat#0", "chat@gateway"], {})
+
+
+@dataclass(slots=True)
+class Keyed(MemoryEngine):
+    """Replicas that note the keys they are probed with."""
+
+    keys: list[str | None] = field(default_factory=list)
+
+    def probe(self, url: str, *, prompt: str, max_tokens: int, timeout_s: float, api_key: str | None) -> None:
+        self.keys.append(api_key)
+
+
+def test_a_replica_is_probed_with_the_key_it_was_started_with() -> None:
+    host = MemoryHost(secrets={"CHAT_KEY": "k"})
+    engine = Keyed(host)
+    services = [
+        desired(replicas=1, replica={"secrets": {API_KEY: SecretRef(env="CHAT_KEY")}}),
+        desired("open", replicas=1, gateway={"port": 9300}),
+    ]
+    for service in services:
+        world = replace(memory_world(host), engine=engine)
+        execute(plan_for(world, service), world, [], lambda _: None, threading.Event())
+
+    assert engine.keys == ["k", None]
+
+
+@dataclass(slots=True)
+class Noting(MemoryRuntime):
+    """A runtime that notes the secrets instances are created with."""
+
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def create(self, launch: Launch, secrets: Mapping[str, str], report: Report) -> str:
+        self.secrets[launch.target] = dict(secrets)
+        return MemoryRuntime.create(self, launch, secrets, report)
+
+
+def test_what_comes_gets_its_secrets_also_when_something_of_its_slot_goes() -> None:
+    host = MemoryHost(secrets={"HUB": "x"})
+    for seqs in (1, 2):
+        old = desired(replicas=1, replica={"args": {"max_num_seqs": seqs}}).replica
+        name = MemoryRuntime(host, "docker").create(old, {}, lambda _: None)
+        MemoryRuntime(host, "docker").start(name)
+    runtime = Noting(host, "docker")
+    world = replace(memory_world(host), runtimes={"docker": runtime})
+    plan = plan_for(world, desired(replicas=1, replica={"secrets": {"A": SecretRef(env="HUB")}}))
+
+    result = execute(plan, world, [], lambda _: None, threading.Event())
+
+    assert targets(result.done) == ["chat#0", "chat#0", "chat@gateway"]
+    assert runtime.secrets["chat#0"] == {"A": "x"}
 
 
 def test_a_replica_is_taken_out_of_its_gateway_before_it_is_stopped() -> None:

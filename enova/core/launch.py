@@ -13,6 +13,10 @@ from enum import StrEnum
 ArgValue = str | int | float | bool | tuple[str, ...]
 
 
+API_KEY = "VLLM_API_KEY"
+"""Environment variable an engine takes its API key from; who probes it needs the same key."""
+
+
 class Role(StrEnum):
     """What an instance is for."""
 

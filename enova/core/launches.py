@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from enova.core.desired import Desired
-from enova.core.launch import ArgValue, Kind, Launch, Role, SecretRef
+from enova.core.launch import API_KEY, ArgValue, Kind, Launch, Role, SecretRef
 from enova.core.mounts import FILES_DIR, MODELS_DIR, Mounts
 from enova.core.plan import Note
 from enova.core.resolve import Resolved
@@ -144,7 +144,7 @@ def _environment(service: Service, cache_dir: str | None) -> dict[str, str]:
 
 
 def _secrets(service: Service) -> dict[str, SecretRef]:
-    refs = {"HF_TOKEN": service.model.token, "VLLM_API_KEY": service.gateway.api_key}
+    refs = {"HF_TOKEN": service.model.token, API_KEY: service.gateway.api_key}
     return {name: ref for name, ref in refs.items() if ref} | dict(service.engine.secrets)
 
 
@@ -159,7 +159,6 @@ def _rollout(service: Service) -> RolloutPolicy:
         probe_prompt=probe.prompt,
         probe_max_tokens=probe.max_tokens,
         probe_timeout_s=probe.timeout,
-        api_key=service.gateway.api_key,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from enova.core.launch import Launch, Role, SecretRef
+from enova.core.launch import Launch, Role
 from enova.core.observed import Instance, State
 
 
@@ -46,8 +46,6 @@ class RolloutPolicy:
     probe_prompt: str = "Hello"
     probe_max_tokens: int = 4
     probe_timeout_s: float = 60.0
-    api_key: SecretRef | None = None
-    """What a probe authenticates with."""
 
 
 def bring_up(launch: Launch, existing: Instance | None) -> tuple[Up, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from enova.core.desired import Desired
 from enova.core.fingerprint import fingerprint
-from enova.core.launch import ArgValue, Kind, Launch, Mount, SecretRef
+from enova.core.launch import API_KEY, ArgValue, Kind, Launch, Mount, SecretRef
 from enova.core.launches import desired_state
 from enova.core.resolve import resolve
 from enova.core.spec import Service
@@ -153,10 +153,10 @@ def test_where_a_model_comes_from_is_environment_and_its_token_a_reference() -> 
     }
 
 
-def test_the_api_key_is_what_probes_use_and_no_argument_of_the_gateway() -> None:
+def test_the_api_key_is_the_engines_and_no_argument_of_the_gateway() -> None:
     service = wanted(gateway={"api_key": {"env": "CHAT_KEY"}})
 
-    assert service.rollout.api_key == SecretRef(env="CHAT_KEY")
+    assert service.replica.secrets == {API_KEY: SecretRef(env="CHAT_KEY")}
     assert "CHAT_KEY" not in str(service.gateway)
 
 
