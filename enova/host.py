@@ -16,7 +16,7 @@ def open_host(settings: Settings) -> World:
     from enova.adapters.secrets import read_secret
 
     return World(
-        runtimes={"docker": DockerRuntime(settings.docker_host), "process": ProcessRuntime(settings.state_dir)},
+        runtimes={"docker": DockerRuntime(), "process": ProcessRuntime(settings.state_dir)},
         gateway=VllmRouter(),
         engine=HttpEngine(),
         gpus=inventory,

@@ -14,8 +14,6 @@ class Settings:
 
     state_dir: Path
     """Local processes, their logs, and locks (ENOVA_STATE_DIR; default $XDG_STATE_HOME/enova)."""
-    docker_host: str | None
-    """Docker Engine to talk to (DOCKER_HOST; default: the local socket)."""
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -23,5 +21,4 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     state_home = environment.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Settings(
         state_dir=Path(environment.get("ENOVA_STATE_DIR") or Path(state_home) / "enova").expanduser().absolute(),
-        docker_host=environment.get("DOCKER_HOST") or None,
     )

@@ -50,7 +50,7 @@ class Machine:
         """Run one command line to its end."""
         out, err = Stream(terminal=terminal), Stream(terminal=terminal)
         session = Session(
-            settings=Settings(state_dir=self.folder / "state", docker_host=None),
+            settings=Settings(state_dir=self.folder / "state"),
             open_world=lambda _: self.world or memory_world(self.host),
             environment=self.environment,
             now=lambda: NOW,
