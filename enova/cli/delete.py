@@ -44,14 +44,13 @@ def delete(
       $ enova delete specs/chat.yaml --yes
       $ enova delete ./specs
     """
-    from enova.core.resolve import resolve
     from enova.tick import plan_removal
 
     session = session_of(ctx)
     paths = [given for given in services if _is_path(given)]
     names = [given for given in services if not _is_path(given)]
     written: list[Service] = load_services(paths, session) if paths else []
-    needed = {resolve(service).runtime for service in written}
+    needed = {service.runtime for service in written}
     world = session.world()
     with alone(session, "enova delete"):
         tick = plan_removal([*names, *(service.name for service in written)], world, needed=needed)

@@ -16,7 +16,7 @@ from enova.core.rollout import RolloutPolicy
 
 
 class Verb(StrEnum):
-    """What an action does to its target. The order is the order of lines in a plan."""
+    """What an action does to its target. The order is that of the lines about one target in one wave."""
 
     CREATE = "create"
     START = "start"
