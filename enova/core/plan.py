@@ -84,8 +84,13 @@ class Note:
     message: str
     hint: str = ""
 
+    @property
+    def words(self) -> str:
+        """Return it without the service, for where that is plain."""
+        return self.message + (f" (hint: {self.hint})" if self.hint else "")
+
     def __str__(self) -> str:
-        return f"{self.service}: {self.message}" + (f" (hint: {self.hint})" if self.hint else "")
+        return f"{self.service}: {self.words}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

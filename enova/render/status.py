@@ -47,9 +47,7 @@ def _service(text: Text, service: ServiceStatus) -> None:
     for action in service.pending:
         text.append(f"  pending: {action}\n", "yellow")
     for note in service.notes:
-        text.append("  note: ", "cyan").append(
-            note.message + (f" (hint: {note.hint})" if note.hint else "") + "\n"
-        )
+        text.append("  note: ", "cyan").append(f"{note.words}\n")
     text.append("\n")
 
 
