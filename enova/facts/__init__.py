@@ -1,0 +1,1 @@
+"""Data with sources, no code: GPUs, models, prices, measured efficiencies."""
