@@ -41,5 +41,8 @@ class Limits:
     chunked_prefill: bool = True
     reserve_full_prompt: bool = True
     watermark_blocks: int = 0
+    decide_ahead: bool = False
+    """Async scheduling: a batch is decided while the one before it runs, so it knows of arrivals and completions
+    only up to the start of that one."""
     tokens_per_step: float = 1.0
     """Tokens a decoding sequence gains in a step; more than 1 with speculation."""
