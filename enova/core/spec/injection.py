@@ -96,7 +96,17 @@ class Trace(Section):
     speed: Annotated[float, Field(gt=0, le=10_000)] = key("Playback speed; 2 is twice as fast.", 2.0, 1.0)
 
 
-Arrival = Annotated[Poisson | Constant | Gamma | Normal | Stages | Diurnal | Trace, Field(discriminator="process")]
+class ClosedLoop(Section):
+    """A fixed number of users, each of whom sends the next request once the last one is answered."""
+
+    process: Literal["closed_loop"] = key("Users who wait for their answers.", "closed_loop", ...)
+    users: Annotated[int, Field(ge=1, le=1_000_000)] = key("How many users there are.", 64, ...)
+    think_time: Duration = key("Time between an answer and the next request.", "2s", Duration(0))
+
+
+Arrival = Annotated[
+    Poisson | Constant | Gamma | Normal | Stages | Diurnal | Trace | ClosedLoop, Field(discriminator="process")
+]
 
 
 class Fixed(Section):
@@ -164,6 +174,15 @@ class Empirical(Section):
 Lengths = Annotated[Fixed | Uniform | NormalLength | Lognormal | Empirical, Field(discriminator="distribution")]
 
 
+class SharedPrefix(Section):
+    """A beginning that many prompts have in common, as system prompts and few-shot examples are."""
+
+    tokens: Tokens = key("How long it is; prompts that are shorter consist of it alone.", 400, ...)
+    count: Annotated[int, Field(ge=1, le=1_000_000)] = key(
+        "How many different ones there are; each prompt begins with one of them at random.", 10, 1
+    )
+
+
 class Requests(Section):
     """What requests look like: lengths, or a dataset that gives them."""
 
@@ -171,6 +190,10 @@ class Requests(Section):
     output_tokens: Lengths | None = key("Lengths of answers.", {"distribution": "fixed", "tokens": 128})
     dataset: FilePath | None = key(
         "JSONL file with real prompts (`prompt`, and `output_tokens` if known).", "./prompts.jsonl"
+    )
+    shared_prefix: SharedPrefix | None = key(
+        "A beginning that prompts have in common; it counts as part of prompt_tokens.",
+        {"tokens": 400, "count": 10},
     )
 
     @model_validator(mode="after")
@@ -211,7 +234,7 @@ class Injection(Requests):
 def _mixed_up(injection: Injection) -> Iterator[Fault]:
     if not injection.classes:
         return
-    for name in ("prompt_tokens", "output_tokens", "dataset"):
+    for name in Requests.model_fields:
         if getattr(injection, name) is not None:
             yield Fault("cannot stand beside classes", hint="move it into each class", path=(name,))
     names = [item.name for item in injection.classes]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from enova.core.spec import Duration, SecretRef, Service
+from enova.core.spec.injection import ClosedLoop
 
 MINIMAL: dict[str, Any] = {"metadata": {"name": "chat"}, "model": "Qwen/Qwen2.5-7B-Instruct"}
 SPECS = sorted((Path(__file__).parents[3] / "specs").glob("*.yaml"))
@@ -181,3 +182,10 @@ def test_a_process_may_listen_on_a_name() -> None:
 )
 def test_a_runtime_left_open_is_the_one_that_suits_the_engine(sections: dict[str, Any], runtime: str) -> None:
     assert service(**sections).runtime == runtime
+
+
+def test_a_closed_loop_has_users_who_do_not_think_unless_told_to() -> None:
+    arrival = service(injection={"arrival": {"process": "closed_loop", "users": 8}}).injection.arrival
+
+    assert isinstance(arrival, ClosedLoop)
+    assert (arrival.users, arrival.think_time) == (8, 0)
