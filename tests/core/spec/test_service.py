@@ -188,4 +188,4 @@ def test_a_closed_loop_has_users_who_do_not_think_unless_told_to() -> None:
     arrival = service(injection={"arrival": {"process": "closed_loop", "users": 8}}).injection.arrival
 
     assert isinstance(arrival, ClosedLoop)
-    assert (arrival.users, arrival.think_time) == (8, 0)
+    assert (arrival.users, str(arrival.think_time)) == (8, "0s")

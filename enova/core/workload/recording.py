@@ -1,0 +1,25 @@
+"""Requests that were recorded or prepared, as columns: what an adapter makes of a trace or a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Recording:
+    """Columns of equal length, one entry a request; None where the file has no such column."""
+
+    at_s: NDArray[np.float64] | None = None
+    """Ascending, from the first request."""
+    prompt_tokens: NDArray[np.int64] | None = None
+    output_tokens: NDArray[np.int64] | None = None
+    estimated: bool = False
+    """Whether prompt lengths were estimated from text, since nobody counted tokens."""
+
+    def __len__(self) -> int:
+        """Return the number of requests."""
+        columns = (self.at_s, self.prompt_tokens, self.output_tokens)
+        return next((len(column) for column in columns if column is not None), 0)
