@@ -1,0 +1,1 @@
+"""How far predictions are from measurements: measured points, their replay, and errors in groups."""
