@@ -3,6 +3,7 @@
 EnovaError
 ├── SpecError        what the user wrote is wrong; carries every problem at once
 ├── UsageError       the command was called in a way that cannot work
+├── CannotModel      there are no facts for a GPU or a model, or its architecture is not understood
 ├── PlanRefused      the plan is unsafe, or the world moved since it was made
 ├── ObserveError     could not look; nothing may be concluded from it      (retryable)
 └── ApplyError       one or more actions failed                            (retryable)
@@ -59,6 +60,10 @@ class UsageError(EnovaError):
     """The command line asks for something that cannot be done. Exits 64 (EX_USAGE), never 2."""
 
     exit_code = 64
+
+
+class CannotModel(EnovaError):
+    """Nothing can be predicted: a GPU or model without facts, or an architecture that is not understood."""
 
 
 class PlanRefused(EnovaError):
