@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
-
-from ruamel.yaml import YAML
 
 from enova.core.accuracy.protocol import Protocols
+from enova.facts.reading import facts
 
 
 @cache
 def protocols() -> Protocols:
-    """Return the rules of `enova/facts/protocols.yaml`."""
-    text = files("enova.facts").joinpath("protocols.yaml").read_text(encoding="utf-8")
-    return Protocols.model_validate(YAML(typ="safe").load(text))
+    """Return what `enova/facts/protocols.yaml` says."""
+    return Protocols.model_validate(facts("protocols"))
