@@ -1,0 +1,246 @@
+"""The sequences that decode: all gain the same number of tokens in every step, so one clock tells how far each is.
+
+What a step costs and what it allocates depend on sums over these sequences. Each sum is kept as a constant and a
+part that moves with the clock, so that advancing by any number of steps costs the same as advancing by one:
+
+- A sequence that joined with `t` cached tokens at clock `g` has `offset = t - g`, and later `offset + clock`
+  tokens.
+- It finishes when the clock reaches `finish`; a heap tells which is first.
+- It takes a new block when its tokens are a multiple of the block size, which is when the clock has a certain
+  value modulo the block size: its phase. Counting sequences by phase gives the blocks any number of steps takes.
+- What looks back at a window only stops growing when the window is full; these moments are in a heap as well.
+
+With speculation a step yields `tokens_per_step` tokens, not a whole number: the clock then shows the whole tokens
+gained so far, equal for all sequences, while the sums that step times depend on grow without rounding.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from math import ceil, floor
+
+from enova.core.simulate.limits import KvPages
+from enova.core.simulate.sequence import Sequence
+
+
+class Decodes:
+    """The decoding sequences and their sums."""
+
+    __slots__ = (
+        "_bounded",
+        "_bounded_phases",
+        "_context",
+        "_crossings",
+        "_fixed",
+        "_growing",
+        "_growing_context",
+        "_heap",
+        "_joined",
+        "_pages",
+        "_phases",
+        "_rate",
+        "_size",
+        "_window_tokens",
+        "clock",
+        "count",
+        "steps",
+    )
+
+    def __init__(self, pages: KvPages, tokens_per_step: float, window_tokens: int | None) -> None:
+        self._pages = pages
+        self._size = pages.block_size
+        self._rate = int(tokens_per_step) if tokens_per_step == int(tokens_per_step) else tokens_per_step
+        self._window_tokens = window_tokens
+        self._bounded = pages.window_groups > 0
+        self._fixed = not self._bounded and window_tokens is None
+        self.count = 0
+        self.steps = 0
+        """Steps since there last was no decoding sequence."""
+        self.clock = 0
+        """Whole tokens every sequence gained in these steps."""
+        self._heap: list[tuple[int, int, Sequence]] = []
+        self._phases = [0] * self._size
+        self._bounded_phases = [0] * self._size
+        """Of these sequences, those that do not yet hold all blocks a window group gives them."""
+        self._context: float = 0
+        self._growing = 0
+        """Sequences shorter than the window."""
+        self._growing_context: float = 0
+        self._crossings: list[tuple[int, int, int, Sequence]] = []
+        """Step, `joined`, which window, and the sequence; void if it left meanwhile."""
+        self._joined = 0
+
+    def join(self, sequence: Sequence, remaining: int) -> None:
+        """Take in a sequence whose `target` tokens are cached and that is to produce `remaining` > 0 more."""
+        clock = self.clock
+        target = sequence.target
+        sequence.decoding = True
+        sequence.offset = offset = target - clock
+        sequence.context = context = target - self._rate * self.steps
+        sequence.finish = finish = clock + remaining
+        heappush(self._heap, (finish, sequence.serial, sequence))
+        self._phases[-offset % self._size] += 1
+        self._context += context
+        self.count += 1
+        if not self._fixed:
+            self._watch(sequence)
+
+    def leave(self, sequence: Sequence) -> int:
+        """Let go of a sequence; return the blocks it holds. Its entry in the heap is dropped when it comes up."""
+        offset = sequence.offset
+        tokens = offset + self.clock
+        sequence.decoding = False
+        if self.count == 1:
+            self._clear()
+        else:
+            self._phases[-offset % self._size] -= 1
+            self._context -= sequence.context
+            self.count -= 1
+            if not self._fixed:
+                self._unwatch(sequence)
+        return self._pages.of(tokens)
+
+    def produced(self, sequence: Sequence, steps: int = 0) -> int:
+        """Return the output tokens a decoding sequence will have after so many more steps."""
+        output = sequence.request.output_tokens
+        return min(output, output - sequence.finish + self.clock + self.gain(steps))
+
+    def kv_tokens(self) -> float:
+        """Return the sum of contexts that the next step looks back at, its own tokens included."""
+        return self._context + self.count * (self._rate * self.steps + 1)
+
+    def window_sum(self) -> float:
+        """Return the sum of contexts as `kv_tokens` has it, each cut at the window."""
+        if self._window_tokens is None:
+            return 0
+        full = (self.count - self._growing) * self._window_tokens
+        return full + self._growing_context + self._growing * (self._rate * self.steps + 1)
+
+    @property
+    def kv_per_step(self) -> float:
+        """Return how much `kv_tokens` grows in a step."""
+        return self.count * self._rate
+
+    @property
+    def window_per_step(self) -> float:
+        """Return how much `window_sum` grows in a step, up to the next crossing."""
+        return self._growing * self._rate
+
+    def gain(self, steps: int) -> int:
+        """Return the whole tokens every sequence gains in the next steps."""
+        return floor(self._rate * (self.steps + steps)) - self.clock
+
+    def steps_to_change(self) -> int:
+        """Return the steps after which the first sequence finishes or fills a window. At least one must decode."""
+        heap = self._heap
+        finish, _, sequence = heap[0]
+        while not sequence.decoding or sequence.finish != finish:
+            heappop(heap)
+            finish, _, sequence = heap[0]
+        steps = finish - self.clock if self._rate == 1 else self._steps_until(finish)
+        if self._crossings:
+            steps = min(steps, self._crossings[0][0] - self.steps)
+        return steps
+
+    def advance(self, steps: int) -> None:
+        """Let all sequences gain their tokens; no more steps than `steps_to_change`."""
+        self.steps += steps
+        self.clock = floor(self._rate * self.steps)
+        while self._crossings and self._crossings[0][0] <= self.steps:
+            self._cross()
+
+    def finished(self) -> list[Sequence]:
+        """Return the sequences that have all their tokens, in order. They are in the sums until they leave."""
+        done = []
+        heap = self._heap
+        clock = self.clock
+        while heap and heap[0][0] <= clock:
+            finish, _, sequence = heappop(heap)
+            if sequence.decoding and sequence.finish == finish:
+                done.append(sequence)
+        return done
+
+    def growth(self, steps: int) -> int:
+        """Return the blocks that the next steps take."""
+        gain = steps if self._rate == 1 else self.gain(steps)
+        cycles, rest = divmod(gain, self._size)
+        begin = self.clock % self._size
+        end = begin + rest
+        phases = self._phases
+        blocks = cycles * self.count + sum(phases[begin:end])
+        if end > self._size:
+            blocks += sum(phases[: end - self._size])
+        blocks *= self._pages.full_groups
+        if self._bounded:
+            phases = self._bounded_phases
+            bounded = cycles * sum(phases) + sum(phases[begin:end])
+            if end > self._size:
+                bounded += sum(phases[: end - self._size])
+            blocks += bounded * self._pages.window_groups
+        return blocks
+
+    def steps_within(self, blocks: int, steps: int) -> int:
+        """Return how many of the next steps take no more than so many blocks."""
+        enough = 0
+        while enough < steps:
+            middle = (enough + steps + 1) // 2
+            if self.growth(middle) <= blocks:
+                enough = middle
+            else:
+                steps = middle - 1
+        return enough
+
+    def growth_of(self, sequence: Sequence) -> int:
+        """Return the blocks that one sequence takes in the next step."""
+        tokens = sequence.offset + self.clock
+        return self._pages.of(tokens + self.gain(1)) - self._pages.of(tokens)
+
+    def _steps_until(self, clock: int) -> int:
+        steps = max(1, ceil((clock - self.clock) / self._rate) - 1)
+        while self.clock + self.gain(steps) < clock:
+            steps += 1
+        return steps
+
+    def _clear(self) -> None:
+        self.count = self.steps = self.clock = self._growing = 0
+        self._context = self._growing_context = 0
+        self._heap.clear()
+        self._crossings.clear()
+        self._phases = [0] * self._size
+        self._bounded_phases = [0] * self._size
+
+    def _watch(self, sequence: Sequence) -> None:
+        """Note when a sequence fills the windows it is still shorter than."""
+        steps = self.steps
+        self._joined = sequence.joined = self._joined + 1
+        sequence.fills_window = sequence.fills_blocks = steps
+        window = self._window_tokens
+        if window is not None and sequence.target + 1 < window:
+            self._growing += 1
+            self._growing_context += sequence.context
+            sequence.fills_window = steps + ceil((window - 1 - sequence.target) / self._rate)
+            heappush(self._crossings, (sequence.fills_window, self._joined, 0, sequence))
+        full = (self._pages.window_blocks - 1) * self._size + 1
+        if self._bounded and sequence.target < full:
+            self._bounded_phases[-sequence.offset % self._size] += 1
+            sequence.fills_blocks = steps + self._steps_until(self.clock + full - sequence.target)
+            heappush(self._crossings, (sequence.fills_blocks, self._joined, 1, sequence))
+
+    def _unwatch(self, sequence: Sequence) -> None:
+        """Take a sequence out of what still grows."""
+        if self.steps < sequence.fills_window:
+            self._growing -= 1
+            self._growing_context -= sequence.context
+        if self.steps < sequence.fills_blocks:
+            self._bounded_phases[-sequence.offset % self._size] -= 1
+
+    def _cross(self) -> None:
+        """Take note of a window that is full now, unless the sequence has left meanwhile."""
+        _, joined, kind, sequence = heappop(self._crossings)
+        if not sequence.decoding or sequence.joined != joined:
+            return
+        if kind == 0:
+            self._growing -= 1
+            self._growing_context -= sequence.context
+        else:
+            self._bounded_phases[-sequence.offset % self._size] -= 1

@@ -1,0 +1,387 @@
+"""One engine through time: requests go in, steps follow each other, an observer hears what comes out.
+
+Between changes of the batch all steps are alike but for contexts that grow by a constant, and step times are
+linear in these (`enova.core.engine.step_time.Line`). So the engine advances many steps at once, a leap, with
+their end in closed form. A leap ends at the first of: a sequence finishes; a window or a knot of the line is
+reached; no block is left; the step boundary at which an arrival may be let in. Nothing else changes a batch of
+decodes: blocks are freed only by those who finish, so a queue whose head does not fit stays as it is.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from math import inf
+from typing import NamedTuple, Protocol
+
+from enova.core.engine.step_time import NO_FRONTEND, Frontend, StepTime
+from enova.core.simulate.decodes import Decodes
+from enova.core.simulate.limits import Limits
+from enova.core.simulate.scheduler import Scheduler
+from enova.core.simulate.sequence import Sequence
+from enova.core.simulate.series import elapsed_s, steps_to
+from enova.core.workload.request import Request
+
+
+class Served(NamedTuple):
+    """One finished request; times as the user sees them, but for the first."""
+
+    request: Request
+    scheduled_s: float
+    """When it left the queue: the start of the step that computed the first piece of its prompt."""
+    first_token_s: float
+    finished_s: float
+    preemptions: int
+    cached_tokens: int
+    """Prompt tokens found in the prefix cache when it was first admitted."""
+
+
+class Observer(Protocol):
+    """Hears what happens, in order of engine time."""
+
+    def served(self, served: Served) -> None:
+        """Note a request that is finished."""
+        ...
+
+    def decoded(self, sequences: int, steps: int, first_s: float, last_s: float) -> None:
+        """Note that `sequences` sequences got tokens in each of `steps` successive steps.
+
+        The gaps to their tokens before run linearly from `first_s` to `last_s`. A first token is no gap.
+        """
+        ...
+
+    def rejected(self, request: Request, reason: str) -> None:
+        """Note a request that can never run."""
+        ...
+
+
+class Engine:
+    """An engine that is advanced when somebody wants to know, not step by step by a clock.
+
+    The batch that starts at a moment is decided when time moves beyond that moment (or `next_s` is read), so that
+    everything submitted at that very moment belongs to it, whoever is asked first. With `leap=False` it goes
+    step by step, for comparison and for those who want to see every token; the results are the same.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        step_time: StepTime,
+        observer: Observer,
+        *,
+        frontend: Frontend = NO_FRONTEND,
+        leap: bool = True,
+    ) -> None:
+        self._limits = limits
+        self._step_time = step_time
+        self._observer = observer
+        self._frontend = frontend
+        self._leap = leap
+        self._decodes = Decodes(limits.pages, limits.tokens_per_step, step_time.window_tokens)
+        self._scheduler = Scheduler(limits, self._decodes)
+        self._pending: list[tuple[float, int, Sequence]] = []
+        """Submitted, but not yet taken into the queue: a heap by the time the scheduler may see them."""
+        self._submitted = 0
+        self._ahead = limits.decide_ahead
+        self._seen_s = -inf
+        """Whatever the scheduler may see at the next decision was there at this moment."""
+        self._planned = 0
+        """Steps in flight, all with the same batch."""
+        self._open = False
+        """Whether an arrival could be let in before they are over."""
+        self._start_s = 0.0
+        self._end_s = 0.0
+        self._first_s = 0.0
+        self._slope_s = 0.0
+        self.now_s = 0.0
+        self._steps = 0
+        self.leaps = 0
+        self.busy_s = 0.0
+        self.prompt_tokens = 0
+        self._output_tokens = 0
+
+    def submit(self, request: Request, now_s: float) -> None:
+        """Take in a request whose user sends it now. Its number must not be that of an unfinished one."""
+        reason = self._never_runs(request)
+        if reason:
+            self._observer.rejected(request, reason)
+            return
+        ready_s = now_s + self._frontend.arrival_s(request.prompt_tokens)
+        self._submitted += 1
+        heappush(self._pending, (ready_s, self._submitted, Sequence(request, self._submitted)))
+        if self._open and ready_s < self._end_s:
+            self._cut(ready_s)
+
+    def advance(self, until_s: float) -> None:
+        """Let happen everything up to and including a moment."""
+        while True:
+            if self._planned:
+                if self._end_s > until_s:
+                    break
+                self._complete()
+            elif not self._start(until_s):
+                break
+        if self.now_s < until_s < inf:
+            self.now_s = until_s
+
+    @property
+    def next_s(self) -> float:
+        """Return when the state changes next if nothing is submitted; inf when idle.
+
+        Reading it decides the batch that starts now: what is submitted later, even now, is too late.
+        """
+        scheduler = self._scheduler
+        if self._planned:
+            return self._end_s
+        if not scheduler.running and not scheduler.waiting and self._pending and self._pending[0][0] > self.now_s:
+            return self._pending[0][0]
+        return self._end_s if self._start(inf) else inf
+
+    @property
+    def running(self) -> int:
+        """Return how many requests have a seat."""
+        return len(self._scheduler.running) - len(self._scheduler.leaving)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests the scheduler has seen and not let in."""
+        arrived = sum(1 for ready_s, _, _ in self._pending if ready_s <= self.now_s)
+        return len(self._scheduler.waiting) + arrived
+
+    @property
+    def kv_used_blocks(self) -> int:
+        """Return the blocks in use, those allocated for the step in flight included."""
+        ended = self._ended()
+        growth = self._decodes.growth(ended + 1) if self._planned > ended and self._decodes.count else 0
+        return self._scheduler.used + growth
+
+    @property
+    def steps(self) -> int:
+        """Return how many steps have ended."""
+        return self._steps + self._ended()
+
+    @property
+    def output_tokens(self) -> int:
+        """Return how many tokens have come out."""
+        return self._output_tokens + self._decodes.count * self._decodes.gain(self._ended())
+
+    @property
+    def preemptions(self) -> int:
+        """Return how often a sequence lost its place."""
+        return self._scheduler.preemptions
+
+    def tokens_of(self, number: int) -> int:
+        """Return the tokens an unfinished request has produced. KeyError if there is none so numbered."""
+        sequence = self._scheduler.running.get(number)
+        if sequence is not None and sequence.decoding:
+            return self._decodes.produced(sequence, self._ended())
+        for candidate in (sequence, *self._scheduler.waiting, *(entry[2] for entry in self._pending)):
+            if candidate is not None and candidate.request.number == number:
+                return candidate.produced
+        raise KeyError(number)
+
+    def settle(self) -> None:
+        """Tell the observer of the steps that have ended by now, although their leap goes on."""
+        ended = self._ended()
+        if not ended:
+            return
+        now_s, end_s, planned, still_open = self.now_s, self._end_s, self._planned, self._open
+        self._planned = ended
+        self._end_s = self._start_s + elapsed_s(self._first_s, self._slope_s, ended)
+        self._complete()
+        self._start_s = self.now_s
+        self._first_s += ended * self._slope_s
+        self.now_s, self._end_s, self._planned, self._open = now_s, end_s, planned - ended, still_open
+
+    def evict(self) -> list[Request]:
+        """Fail: drop everything unfinished and return it, in order of admission, of the queue, of arrival."""
+        self.settle()
+        scheduler = self._scheduler
+        scheduler.release()
+        left = [sequence.request for sequence in scheduler.running.values()]
+        left += [sequence.request for sequence in scheduler.waiting]
+        left += [entry[2].request for entry in sorted(self._pending, key=lambda entry: entry[:2])]
+        preemptions = scheduler.preemptions
+        self._decodes = Decodes(self._limits.pages, self._limits.tokens_per_step, self._step_time.window_tokens)
+        self._scheduler = Scheduler(self._limits, self._decodes)
+        self._scheduler.preemptions = preemptions
+        self._pending = []
+        self._planned = 0
+        self._open = False
+        return left
+
+    def _never_runs(self, request: Request) -> str:
+        limits = self._limits
+        tokens = request.prompt_tokens + request.output_tokens
+        if tokens > limits.max_model_len:
+            return f"{tokens} tokens are more than the engine's {limits.max_model_len}"
+        blocks = limits.pages.of(tokens - 1 + int(limits.tokens_per_step - 1e-9))
+        if blocks > limits.kv_blocks:
+            return f"its {blocks} blocks are more than the engine's {limits.kv_blocks}"
+        if not limits.chunked_prefill and tokens > limits.max_num_batched_tokens:
+            return f"{tokens} tokens are more than the {limits.max_num_batched_tokens} of a step, and never cut"
+        return ""
+
+    def _ended(self) -> int:
+        """Return how many of the steps in flight have ended by now."""
+        if not self._planned or self.now_s < self._start_s + self._first_s:
+            return 0
+        steps = steps_to(self.now_s, self._start_s, self._first_s, self._slope_s)
+        if self._start_s + elapsed_s(self._first_s, self._slope_s, steps) > self.now_s:
+            steps -= 1
+        return min(steps, self._planned - 1)
+
+    def _start(self, until_s: float) -> bool:
+        """Decide the batch that starts next, if that is before a moment; return whether there is one."""
+        scheduler = self._scheduler
+        pending = self._pending
+        if not scheduler.running and not scheduler.waiting:
+            if not pending or pending[0][0] >= until_s:
+                return False
+            self._seen_s = self.now_s = max(self.now_s, pending[0][0])
+        elif self.now_s >= until_s:
+            return False
+        self._decide(self._seen_s if self._ahead else self.now_s)
+        if self._ahead and not scheduler.chunks and not self._decodes.count:
+            self._decide(self.now_s)
+        if not scheduler.chunks and not self._decodes.count:
+            return self._start(until_s)
+        self._plan(self.now_s)
+        return True
+
+    def _decide(self, seen_s: float) -> None:
+        pending = self._pending
+        scheduler = self._scheduler
+        while pending and pending[0][0] <= seen_s:
+            scheduler.waiting.append(heappop(pending)[2])
+        scheduler.decide(self.now_s)
+        if scheduler.leaving:
+            scheduler.release()
+
+    def _plan(self, now_s: float) -> None:
+        """Set out how long the decided batch runs unchanged, and how long its steps take."""
+        scheduler = self._scheduler
+        decodes = self._decodes
+        count = decodes.count
+        kv_tokens = decodes.kv_tokens()
+        window_sum = decodes.window_sum()
+        self._start_s = now_s
+        self._open = False
+        self._slope_s = 0.0
+        self._planned = 1
+        if scheduler.chunks or not self._leap or scheduler.unsettled:
+            self._first_s = self._step_time.step_s(scheduler.chunks, count, kv_tokens, window_sum)
+            self._end_s = now_s + self._first_s
+            return
+        line = self._step_time.decode_line(count, kv_tokens, window_sum)
+        base_s, per_kv_s, per_window_s, kv_until, window_until = line
+        first_s = base_s + per_kv_s * kv_tokens + per_window_s * window_sum
+        kv_growth = decodes.kv_per_step
+        steps = decodes.steps_to_change()
+        slope_s = per_kv_s * kv_growth
+        if kv_tokens + kv_growth * (steps - 1) > kv_until:
+            steps = max(1, int((kv_until - kv_tokens) // kv_growth) + 1)
+        window_growth = decodes.window_per_step
+        if window_growth:
+            slope_s += per_window_s * window_growth
+            if window_sum + window_growth * (steps - 1) > window_until:
+                steps = max(1, int((window_until - window_sum) // window_growth) + 1)
+        free = self._limits.kv_blocks - scheduler.used
+        if decodes.growth(steps) > free:
+            steps = max(1, decodes.steps_within(free, steps))
+        self._first_s = first_s
+        self._slope_s = slope_s
+        self._planned = steps
+        self._end_s = now_s + elapsed_s(first_s, slope_s, steps)
+        self._open = not scheduler.waiting and count < self._limits.max_num_seqs
+        if self._open and self._pending and self._pending[0][0] < self._end_s:
+            self._cut(self._pending[0][0])
+
+    def _cut(self, ready_s: float) -> None:
+        """Shorten the leap to end where somebody ready at that moment may be let in."""
+        first_s, slope_s = self._first_s, self._slope_s
+        steps = steps_to(ready_s, self._start_s, first_s, slope_s)
+        if self._ahead and ready_s > self._start_s:
+            steps += 1
+        if steps < self._planned:
+            self._planned = steps
+            self._end_s = self._start_s + elapsed_s(first_s, slope_s, steps)
+
+    def _complete(self) -> None:
+        """End the steps in flight."""
+        steps = self._planned
+        now_s = self._end_s
+        decodes = self._decodes
+        scheduler = self._scheduler
+        observer = self._observer
+        count = decodes.count
+        first_s = self._first_s
+        last_s = first_s + self._slope_s * (steps - 1)
+        self._planned = 0
+        self._open = False
+        self.now_s = now_s
+        self._seen_s = self._start_s + elapsed_s(first_s, self._slope_s, steps - 1)
+        self._steps += steps
+        self.busy_s += now_s - self._start_s
+        if steps > 1:
+            self.leaps += 1
+        finished: list[Sequence] = []
+        if count:
+            scheduler.used += decodes.growth(steps)
+            clock = decodes.clock
+            decodes.advance(steps)
+            self._output_tokens += count * (decodes.clock - clock)
+            late = scheduler.catching_up
+            if count > len(late):
+                observer.decoded(count - len(late), steps, first_s, last_s)
+            for sequence in late:
+                gap_s = now_s - sequence.last_token_s
+                observer.decoded(1, 1, gap_s, gap_s)
+            finished = decodes.finished()
+            for sequence in finished:
+                self._output_tokens -= decodes.clock - sequence.finish
+                self._leave(sequence, decodes.leave(sequence))
+        if scheduler.chunks:
+            for sequence, chunk in zip(scheduler.parts, scheduler.chunks, strict=True):
+                self.prompt_tokens += chunk.new_tokens
+                sequence.computed += chunk.new_tokens
+                if chunk.last:
+                    self._sample(sequence, finished)
+            scheduler.chunks = []
+        after_s = now_s + self._frontend.after_s
+        for sequence in finished:
+            observer.served(
+                Served(
+                    sequence.request,
+                    sequence.scheduled_s,
+                    sequence.first_token_s,
+                    after_s,
+                    sequence.preemptions,
+                    sequence.cached_tokens,
+                )
+            )
+
+    def _sample(self, sequence: Sequence, finished: list[Sequence]) -> None:
+        """Give a sequence whose prompt is computed its next token."""
+        scheduler = self._scheduler
+        scheduler.prefilling.remove(sequence)
+        if sequence.produced:
+            gap_s = self.now_s - sequence.last_token_s
+            self._observer.decoded(1, 1, gap_s, gap_s)
+        else:
+            sequence.first_token_s = self.now_s + self._frontend.after_s
+        sequence.produced += 1
+        self._output_tokens += 1
+        remaining = sequence.request.output_tokens - sequence.produced
+        if remaining > 0:
+            self._decodes.join(sequence, remaining)
+        else:
+            finished.append(sequence)
+            self._leave(sequence, sequence.blocks)
+
+    def _leave(self, sequence: Sequence, blocks: int) -> None:
+        """Give up the seat and the blocks of a finished sequence, though the next decision may come too early."""
+        self._scheduler.used -= blocks
+        if self._ahead:
+            self._scheduler.leaving.append((sequence, blocks))
+        else:
+            del self._scheduler.running[sequence.request.number]
