@@ -1,0 +1,126 @@
+"""How close to its maker's figures a GPU gets, as measured: the data that turns a roofline into a prediction."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from enova.core.engine.numbers import Numbers
+
+GEMM_FLOOR_S = 2e-6
+"""Added to a product's ideal time before it is compared with the measured one: no kernel is shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Measured over ideal time of products [m, k] x [k, n] on a grid; in between, linear in the logarithms."""
+
+    rows: tuple[int, ...]
+    """Values of m, ascending."""
+    sides: tuple[int, ...]
+    """Values of n and of k."""
+    log_ratios: tuple[float, ...]
+    """Natural logarithms, m slowest, then n, then k."""
+
+    def ratio(self, m: float, n: float, k: float) -> float:
+        """Return measured over ideal time; outside the grid that of its nearest edge."""
+        row, row_part = _between(self.rows, m)
+        column, column_part = _between(self.sides, n)
+        depth, depth_part = _between(self.sides, k)
+        width = len(self.sides)
+        total = 0.0
+        for i, part_i in ((row, 1 - row_part), (row + 1, row_part)):
+            for j, part_j in ((column, 1 - column_part), (column + 1, column_part)):
+                if (weight := part_i * part_j) == 0.0:
+                    continue
+                at = (i * width + j) * width + depth
+                below = self.log_ratios[at]
+                above = self.log_ratios[at + 1] if depth_part else below
+                total += weight * (below + depth_part * (above - below))
+        return math.exp(total)
+
+
+def _between(values: tuple[int, ...], wanted: float) -> tuple[int, float]:
+    """Return the index at or below `wanted`, and how far it is on the way to the next, on a logarithmic scale."""
+    wanted = min(max(wanted, values[0]), values[-1])
+    index = min(bisect_right(values, wanted) - 1, len(values) - 2)
+    return index, math.log(wanted / values[index]) / math.log(values[index + 1] / values[index])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeAttention:
+    """Time of one layer's decode attention on one GPU: three parts that add up."""
+
+    launch_s: float
+    head_s: float
+    """For each sequence and eight key-value heads."""
+    bytes_ratio: float
+    """Time to read the cache over what HBM bandwidth says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Efficiency:
+    """What was measured on one kind of GPU."""
+
+    gemm: Mapping[Numbers, Grid]
+    decode_attention: Mapping[Numbers, DecodeAttention]
+    """By the number format of the cache."""
+    family: str
+    """hopper, blackwell …: which of the coefficients below hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coefficients:
+    """What no operator table says, fitted to whole servers (docs/accuracy.md). Ratios are over ideal or table."""
+
+    gemm: float
+    head: float
+    attention: float
+    """Decode attention, launch and heads."""
+    attention_bytes: float
+    prefill_attention: float
+    """Over the time that peak BF16 FLOP/s would take."""
+    elementwise: float
+    """Norms, activations, rotary embedding: over the time to move 12 hidden-sized values for each token."""
+    expert_launch_s: float
+    """Of a layer's experts: routing, sorting, the launches of its kernels."""
+    expert_bytes: Mapping[Numbers, float]
+    expert_flops: Mapping[Numbers, float]
+    expert_rows: float
+    """Gathering and scattering tokens, over the time to move them once."""
+    allreduce_s: float
+    allreduce_bytes: float
+    """Over the time the link's bandwidth says."""
+    layer_s: float
+    step_s: float
+    sequence_s: float
+    """For each sequence in the batch: sampling, bookkeeping."""
+    prompt_token_s: float
+    prompt_step_s: float
+    """More, when a step has prompt chunks: it runs without a full CUDA graph."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontendTimes:
+    """What a request costs outside the scheduler, in seconds."""
+
+    before_s: float
+    before_s_per_prompt_token: float
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """All that was measured and fitted, for every kind of GPU."""
+
+    efficiency: Mapping[str, Efficiency]
+    """By the name that `GpuCard.efficiency` refers to."""
+    coefficients: Mapping[str, Coefficients]
+    """By family; `any` holds for those that have none of their own."""
+    frontend: FrontendTimes
+
+    def coefficients_for(self, family: str) -> Coefficients:
+        """Return the coefficients of a family of GPUs."""
+        return self.coefficients.get(family) or self.coefficients["any"]

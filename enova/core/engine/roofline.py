@@ -1,0 +1,278 @@
+"""Step times from what a GPU can do, how close to it measured kernels get, and what fitted servers add to that.
+
+A step's time is a sum: matrix products, decode and prompt attention, experts, all-reduce, element-wise work, and
+fixed costs by layer, step and sequence. Products and experts depend on the number of tokens alone, so their sum is
+tabulated once for each engine and read off linearly in between; decode attention is linear in the cached tokens.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from enova.core.engine.curves import GEMM_FLOOR_S, Coefficients, Curves, DecodeAttention, Efficiency
+from enova.core.engine.model_card import AttentionKind
+from enova.core.engine.numbers import Numbers
+from enova.core.engine.products import Product, computed_in, head_of, products_of
+from enova.core.engine.setup import EngineSetup
+from enova.core.engine.step_time import Chunk, Frontend, Line, Origin
+
+_INF = float("inf")
+_BF16_BYTES = 2
+_HEADS_PER_GROUP = 8
+"""Key-value heads that `DecodeAttention.head_s` is for."""
+_ELEMENTWISE_VALUES = 12
+"""Hidden-sized values read and written around a layer's products: two norms with residuals, rotary, activation."""
+
+
+def step_time_of(setup: EngineSetup, curves: Curves) -> Roofline:
+    """Return the step times of an engine. Raises KeyError when `curves` lack the GPU's efficiency."""
+    return Roofline(setup, curves)
+
+
+def frontend_of(curves: Curves) -> Frontend:
+    """Return what requests cost outside the scheduler."""
+    times = curves.frontend
+    return Frontend(times.before_s, times.before_s_per_prompt_token, times.after_s)
+
+
+class Roofline:
+    """The source of step times that needs no measurement of the engine itself."""
+
+    def __init__(self, setup: EngineSetup, curves: Curves) -> None:
+        self._setup = setup
+        self._efficiency = efficiency = curves.efficiency[setup.gpu.efficiency]
+        self._coefficients = coefficients = curves.coefficients_for(efficiency.family)
+        self._ranks = setup.data_parallel
+        self._stages = setup.pipeline_parallel
+        self._verified = 1 + (setup.speculation.draft_tokens if setup.speculation else 0)
+        self._padded = () if setup.enforce_eager else setup.cudagraph_sizes
+        measured = computed_in(setup.model.formats.mlp, setup.model.formats.activations, setup.gpu)
+        self.origin = Origin.MEASURED_TABLE if measured in efficiency.gemm else Origin.ROOFLINE
+        self.window_tokens = setup.model.window_tokens
+        self._tokens, self._token_s = _tabulated(setup, efficiency, coefficients)
+        head = head_of(setup)
+        self._head_s = tuple(coefficients.head * _product_s(head, m, setup, efficiency) for m in self._tokens)
+        self._fixed_s = coefficients.step_s + coefficients.layer_s * setup.model.layers
+        self._attention = _DecodeAttention(setup, efficiency, coefficients)
+        self._prompt_attention = _PromptAttention(setup, coefficients)
+        self._lines: dict[int, Line] = {}
+
+    def decode_line(self, decodes: int, kv_tokens: float, window_tokens: float) -> Line:  # noqa: ARG002 - one line
+        """Return the line for so many decoding sequences; it has no knots."""
+        line = self._lines.get(decodes)
+        if line is None:
+            line = self._lines[decodes] = self._line(decodes)
+        return line
+
+    def step_s(self, chunks: Sequence[Chunk], decodes: int, kv_tokens: float, window_tokens: float) -> float:
+        """Return seconds for a step."""
+        if decodes:
+            line = self.decode_line(decodes, kv_tokens, window_tokens)
+            attention_s = line.per_kv_token_s * kv_tokens + line.per_window_token_s * window_tokens
+            if not chunks:
+                return line.base_s + attention_s
+            attention_s += self._attention.base_s(decodes)
+        else:
+            attention_s = 0.0
+        new_tokens, longest = 0, 0
+        for new, context, _ in chunks:
+            new_tokens += new
+            longest = max(longest, new)
+            attention_s += self._prompt_attention.chunk_s(new, context)
+        coefficients = self._coefficients
+        return (
+            self._fixed_s
+            + coefficients.prompt_step_s
+            + coefficients.prompt_token_s * new_tokens
+            + coefficients.sequence_s * (decodes + len(chunks))
+            + self._tokens_s(decodes * self._verified, new_tokens, longest)
+            + self._sampled_s(decodes * self._verified + len(chunks))
+            + attention_s
+        )
+
+    def _line(self, decodes: int) -> Line:
+        at = bisect_right(self._padded, decodes - 1)
+        padded = self._padded[at] if at < len(self._padded) else decodes
+        base_s = (
+            self._fixed_s
+            + self._coefficients.sequence_s * decodes
+            + self._tokens_s(padded * self._verified, 0, 0)
+            + self._sampled_s(decodes * self._verified)
+            + self._attention.base_s(decodes)
+        )
+        return Line(base_s, self._attention.kv_token_s, self._attention.window_token_s, _INF, _INF)
+
+    def _tokens_s(self, decoded: int, new_tokens: int, longest_chunk: int) -> float:
+        """Seconds for what depends on the number of tokens only: of the rank with the most, then of every stage.
+
+        Pipeline stages work on different batches at the same time: each gets its share of the sequences, and a
+        token is through when all stages have had it.
+        """
+        if self._ranks > 1:
+            new_tokens = max(longest_chunk, -(-new_tokens // self._ranks))
+            decoded = -(-decoded // self._ranks)
+        return self._read_off(self._token_s, decoded + new_tokens)
+
+    def _sampled_s(self, sequences: int) -> float:
+        """Seconds for the output head, which only sequences that get a token go through."""
+        return self._read_off(self._head_s, -(-sequences // self._ranks))
+
+    def _read_off(self, values: tuple[float, ...], tokens: int) -> float:
+        if self._stages > 1:
+            tokens = max(1, -(-tokens // self._stages))
+        knots = self._tokens
+        index = min(max(bisect_right(knots, tokens) - 1, 0), len(knots) - 2)
+        below, above = values[index], values[index + 1]
+        return below + (above - below) * (tokens - knots[index]) / (knots[index + 1] - knots[index])
+
+
+def _tabulated(
+    setup: EngineSetup, efficiency: Efficiency, coefficients: Coefficients
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Numbers of tokens on a rank, and the seconds all stages together take for them, attention and head aside."""
+    knots = sorted({*_KNOTS, *setup.cudagraph_sizes})
+    products = products_of(setup)
+    times = []
+    for tokens in knots:
+        products_s = sum(item.times * _product_s(item, tokens, setup, efficiency) for item in products)
+        times.append(
+            coefficients.gemm * products_s
+            + _experts_s(setup, coefficients, tokens * setup.data_parallel)
+            + _exchange_s(setup, coefficients, tokens)
+            + _elementwise_s(setup, coefficients, tokens)
+        )
+    return tuple(knots), tuple(times)
+
+
+_KNOTS = (
+    *(1, 2, 4, 8, 16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 896, 1024, 1280, 1536),
+    *(1792, 2048, 2560, 3072, 4096, 5120, 6144, 8192, 12288, 16384, 32768, 65536, 131072),
+)
+
+
+def _product_s(product: Product, tokens: float, setup: EngineSetup, efficiency: Efficiency) -> float:
+    """Seconds for one product, by the grid of the format it is computed in."""
+    gpu = setup.gpu
+    compute = computed_in(product.weights, setup.model.formats.activations, gpu)
+    base = Numbers.FP8 if compute is Numbers.FP8_BLOCK else compute
+    n, k = product.n, product.k
+    traffic = n * k * product.weights.bytes_per_value + _BF16_BYTES * tokens * (n + k)
+    ideal_s = max(traffic / gpu.memory_bytes_per_s, 2 * tokens * n * k / gpu.flops_for(base)) + GEMM_FLOOR_S
+    grid = efficiency.gemm.get(compute) or efficiency.gemm.get(base) or efficiency.gemm[Numbers.BF16]
+    return float(ideal_s * grid.ratio(tokens, n, k))
+
+
+def _experts_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) -> float:
+    """Seconds for the experts of all layers, with `tokens` tokens on all ranks together.
+
+    Reading the weights of the experts that any token visits, multiplying, and moving tokens to experts and back
+    add up: the kernels of a layer do one after the other more than they overlap.
+    """
+    model, gpu = setup.model, setup.gpu
+    experts = model.experts
+    if experts is None:
+        return 0.0
+    gpus = setup.tensor_parallel * setup.data_parallel
+    spread = gpus if setup.expert_parallel else 1
+    width = experts.intermediate_size * spread / gpus
+    weights = model.formats.experts
+    values = (3 if model.gated else 2) * model.hidden_size * width
+    visited = experts.count * (1 - (1 - experts.per_token / experts.count) ** tokens) / spread
+    rows = tokens * experts.per_token / spread
+    compute = computed_in(weights, model.formats.activations, gpu)
+    compute = Numbers.FP8 if compute is Numbers.FP8_BLOCK else compute
+    read_s = visited * values * weights.bytes_per_value / gpu.memory_bytes_per_s
+    multiply_s = 2 * rows * values / gpu.flops_for(compute)
+    move_s = rows * (3 * model.hidden_size + 3 * width) * _BF16_BYTES / gpu.memory_bytes_per_s
+    return experts.layers * (
+        coefficients.expert_launch_s
+        + coefficients.expert_bytes[weights] * read_s
+        + coefficients.expert_flops[weights] * multiply_s
+        + coefficients.expert_rows * move_s
+    )
+
+
+def _exchange_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) -> float:
+    """Seconds for the two exchanges of activations in every layer: all-reduce, or gather and scatter of ranks."""
+    gpus = setup.tensor_parallel * (setup.data_parallel if setup.model.experts else 1)
+    if gpus == 1:
+        return 0.0
+    moved = tokens * setup.model.hidden_size * _BF16_BYTES * 2 * (gpus - 1) / gpus
+    one_s = coefficients.allreduce_s + coefficients.allreduce_bytes * moved / setup.gpu.link_bytes_per_s
+    return 2 * setup.model.layers * one_s
+
+
+def _elementwise_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) -> float:
+    model = setup.model
+    moved = model.layers * tokens * model.hidden_size * _ELEMENTWISE_VALUES * _BF16_BYTES
+    return coefficients.elementwise * moved / setup.gpu.memory_bytes_per_s
+
+
+class _DecodeAttention:
+    """Attention of decoding sequences, in all layers: a launch, a part by sequences, a part by cached tokens."""
+
+    def __init__(self, setup: EngineSetup, efficiency: Efficiency, coefficients: Coefficients) -> None:
+        model, ranks = setup.model, setup.data_parallel
+        measured = _measured_attention(efficiency, setup.kv_cache)
+        one_byte_s = (
+            coefficients.attention_bytes * measured.bytes_ratio / setup.gpu.memory_bytes_per_s / ranks
+        ) * setup.kv_cache.bytes_per_value
+        self._launch_s = self._sequence_s = 0.0
+        self.kv_token_s = self.window_token_s = 0.0
+        for entry in model.attention:
+            kv_heads = max(1.0, entry.kv_heads / setup.tensor_parallel)
+            # Latent attention has one key for all heads; its kernels split the work by the query heads.
+            busy_heads = entry.heads / setup.tensor_parallel if model.latent else kv_heads
+            width = model.latent.cached_width if model.latent else kv_heads * (entry.head_dim + entry.head_dim_v)
+            self._launch_s += coefficients.attention * measured.launch_s * entry.layers
+            self._sequence_s += (
+                coefficients.attention * measured.head_s * busy_heads / _HEADS_PER_GROUP * entry.layers / ranks
+            )
+            if entry.kind is AttentionKind.LINEAR:
+                moved = 2 * entry.state_bytes / setup.tensor_parallel
+                self._sequence_s += entry.layers * moved / setup.gpu.memory_bytes_per_s / ranks
+            elif entry.kind is AttentionKind.SLIDING:
+                self.window_token_s += entry.layers * width * one_byte_s
+            else:
+                self.kv_token_s += entry.layers * width * one_byte_s
+
+    def base_s(self, decodes: int) -> float:
+        """Return seconds that do not depend on how long contexts are."""
+        return self._launch_s + self._sequence_s * decodes
+
+
+def _measured_attention(efficiency: Efficiency, kv_cache: Numbers) -> DecodeAttention:
+    narrow = kv_cache.bytes_per_value < _BF16_BYTES
+    return efficiency.decode_attention[Numbers.FP8 if narrow else Numbers.BF16]
+
+
+class _PromptAttention:
+    """Attention of a prompt chunk to itself and to what came before it, in all layers."""
+
+    def __init__(self, setup: EngineSetup, coefficients: Coefficients) -> None:
+        model = setup.model
+        one_flop_s = coefficients.prefill_attention / setup.gpu.flops_for(Numbers.BF16)
+        self._full = self._windowed = 0.0
+        self._window = model.window_tokens or 0
+        for entry in model.attention:
+            heads = entry.heads / setup.tensor_parallel
+            latent = model.latent
+            key_dim = latent.nope_dim + latent.rope_dim if latent else entry.head_dim
+            value_dim = latent.v_dim if latent else entry.head_dim_v
+            pair_s = entry.layers * 2 * heads * (key_dim + value_dim) * one_flop_s
+            if entry.kind is AttentionKind.SLIDING:
+                self._windowed += pair_s
+            elif entry.kind is AttentionKind.FULL:
+                self._full += pair_s
+
+    def chunk_s(self, new_tokens: int, context_tokens: int) -> float:
+        """Return seconds for the pairs of tokens that look at each other."""
+        pairs = new_tokens * (context_tokens + 0.5 * (new_tokens + 1))
+        seconds = self._full * pairs
+        if self._windowed:
+            window = self._window
+            growing = min(new_tokens, max(0, window - context_tokens))
+            pairs = growing * (context_tokens + 0.5 * (growing + 1)) + (new_tokens - growing) * window
+            seconds += self._windowed * pairs
+        return seconds
