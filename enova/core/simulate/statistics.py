@@ -36,6 +36,7 @@ class Distribution:
         self._buffer = array("d")
         self._weights = np.zeros(BUCKETS)
         self._sums = np.zeros(BUCKETS)
+        self._weight = 0.0
         self._highest = 0.0
 
     def add(self, value: float, weight: float = 1.0) -> None:
@@ -75,13 +76,14 @@ class Distribution:
         other._flush()
         self._weights += other._weights
         self._sums += other._sums
+        self._weight += other._weight
         self._highest = max(self._highest, other._highest)
 
     @property
     def weight(self) -> float:
         """Return the sum of the weights: how many values there are."""
         self._flush()
-        return float(self._weights.sum())
+        return self._weight
 
     @property
     def mean(self) -> float:
@@ -114,8 +116,11 @@ class Distribution:
     def share_up_to(self, value: float) -> float:
         """Return which share of the values is at most this one, to the width of a bucket; NaN of nothing."""
         weight = self.weight
-        upto = int(buckets_of(np.array([value]))[0]) + 1
-        return float(self._weights[:upto].sum()) / weight if weight else math.nan
+        if not weight:
+            return math.nan
+        logs = math.log(max(value, LOWEST * 0.5) / LOWEST) / math.log(GROWTH)
+        bucket = min(max(math.floor(logs) + 1, 0), BUCKETS - 1)
+        return float(self._weights[: bucket + 1].sum()) / weight
 
     def _flush(self) -> None:
         if self._buffer:
@@ -145,6 +150,7 @@ class Distribution:
     def _count(self, buckets: Ints, weights: Floats, sums: Floats) -> None:
         self._weights += np.bincount(buckets, weights, BUCKETS)
         self._sums += np.bincount(buckets, sums, BUCKETS)
+        self._weight += float(weights.sum())
 
 
 def buckets_of(values: Floats) -> Ints:

@@ -1,8 +1,8 @@
 """What the requests of a load look like: for every class a source of lengths and prefixes, and whose turn it is.
 
 Everything random has a stream of its own, named after what it decides and seeded with the load's seed. So
-lengths do not change with the rate, and a class added to a mix takes requests away from others but draws nothing of
-theirs.
+lengths do not change with the rate, and a class added to a mix takes requests away from others but draws nothing
+of theirs.
 """
 
 from __future__ import annotations

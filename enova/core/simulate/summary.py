@@ -1,0 +1,132 @@
+"""From what a collector saw to Results: every figure with its band of simulation noise and model error."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from enova.core.simulate.batches import Batch, Batches
+from enova.core.simulate.collector import Collector, PerKind
+from enova.core.simulate.results import (
+    QUANTILES,
+    Band,
+    ClassResults,
+    Figure,
+    Goodput,
+    Latency,
+    Metric,
+    Results,
+)
+from enova.core.simulate.statistics import Distribution, Floats
+
+
+class Work(NamedTuple):
+    """What the engines of a fleet did, all together."""
+
+    busy_s: float
+    present_s: float
+    """Time they were there, busy or not."""
+    preemptions: int
+
+
+def results_of(collector: Collector, work: Work) -> Results:
+    """Return the results of a run that is over."""
+    collector.flush()
+    batches, whole = collector.batches, collector.batches.whole()
+    duration_s = max(0.0, whole.until_s - collector.warmup_s)
+    rejected = sum(collector.rejections.values()) - collector.losses
+    judged = whole.judged + rejected + collector.losses
+    rates = _rates(collector, batches, whole, duration_s)
+    goodput = None
+    if collector.targets:
+        rate = judged / duration_s if duration_s else 0.0
+        goodput = _goodput(whole.good / max(1, judged), batches.goodput_margin(), rate)
+    return Results(
+        origin=collector.origin,
+        warmup_s=collector.warmup_s,
+        duration_s=duration_s,
+        served=whole.judged,
+        rejected=rejected,
+        lost=collector.losses,
+        latencies={metric: _latency(collector, batches, metric, whole.latencies[metric]) for metric in Metric},
+        requests_per_s=rates[0],
+        prompt_tokens_per_s=rates[1],
+        output_tokens_per_s=rates[2],
+        goodput=goodput,
+        utilisation=work.busy_s / work.present_s if work.present_s else 0.0,
+        kv_use_mean=collector.timeline.kv_use_mean(collector.warmup_s),
+        kv_use_highest=collector.timeline.kv_use_highest,
+        preemptions=work.preemptions,
+        classes={
+            kind: _class(collector, whole, collector.per_kind[which], duration_s)
+            for kind, which in sorted(collector.kinds.items())
+            if kind
+        },
+        series=collector.timeline.series(),
+        records=collector.records(),
+    )
+
+
+def _latency(
+    collector: Collector, batches: Batches, metric: Metric, whole: Distribution, part: Distribution | None = None
+) -> Latency:
+    """Return one latency of all requests, or of the part of them that a class is.
+
+    A part's noise is that of the whole, grown as if by its smaller number of equally dependent requests.
+    """
+    shown = whole if part is None else part
+    if not shown.weight:
+        return _NOTHING
+    growth = math.sqrt(whole.weight / shown.weight)
+
+    def figure(statistic: str, value: float, low: float, high: float) -> Figure:
+        error = collector.error.of(collector.origin, metric, statistic)
+        return Figure(value, Band(min(value, max(0.0, low)), max(value, high)).widened(value, error))
+
+    quantiles = {}
+    for name, share in QUANTILES.items():
+        margin = growth * batches.share_margin(metric, whole.quantile(share))
+        ends = shown.quantile(share - margin), shown.quantile(share + margin)
+        quantiles[name] = figure(name, shown.quantile(share), *ends)
+    margin = growth * batches.mean_margin(metric) * (shown.mean / whole.mean if whole.mean else 0.0)
+    mean = figure("mean", shown.mean, shown.mean - margin, shown.mean + margin)
+    return Latency(count=round(shown.weight), mean=mean, **quantiles, highest=shown.highest)
+
+
+_NO_FIGURE = Figure(math.nan, Band(math.nan, math.nan))
+_NOTHING = Latency(count=0, mean=_NO_FIGURE, **dict.fromkeys(QUANTILES, _NO_FIGURE), highest=math.nan)
+
+
+def _rates(collector: Collector, batches: Batches, whole: Batch, duration_s: float) -> list[Figure]:
+    """Return requests, prompt tokens and output tokens per second."""
+    error = collector.error.of(collector.origin, "throughput")
+    margins = batches.rate_margins(collector.warmup_s)
+    rates = [done / duration_s if duration_s else 0.0 for done in whole.done.tolist()]
+    return [
+        Figure(rate, Band(max(0.0, rate - margin), rate + margin).widened(rate, error))
+        for rate, margin in zip(rates, margins, strict=True)
+    ]
+
+
+def _goodput(shares: Floats, margin: float, judged_per_s: float) -> Goodput:
+    """Return goodput from its shares as predicted, at the high and at the low end of error."""
+    value, worst, best = shares.tolist()
+    low, high = value - math.hypot(margin, value - worst), value + math.hypot(margin, best - value)
+    share = Figure(value, Band(max(0.0, low), min(1.0, high)))
+    per_s = Figure(value * judged_per_s, Band(share.band.low * judged_per_s, share.band.high * judged_per_s))
+    return Goodput(share=share, per_s=per_s)
+
+
+def _class(collector: Collector, whole: Batch, kind: PerKind, duration_s: float) -> ClassResults:
+    batches, judged = collector.batches, kind.served + kind.rejected
+    goodput = None
+    if collector.targets:
+        growth = math.sqrt(whole.judged / kind.served) if kind.served else 0.0
+        rate = judged / duration_s if duration_s else 0.0
+        goodput = _goodput(kind.good / max(1, judged), growth * batches.goodput_margin(), rate)
+    latencies: dict[Metric, Latency] = {
+        metric: _latency(collector, batches, metric, whole.latencies[metric], kind.latencies[metric])
+        for metric in Metric
+        if metric is not Metric.ITL
+    }
+    return ClassResults(served=kind.served, rejected=kind.rejected, latencies=latencies, goodput=goodput)
