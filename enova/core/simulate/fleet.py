@@ -1,8 +1,8 @@
 """Replicas behind a router, in virtual time: start-up, failures, drains, scaling; open and closed loops.
 
 simpy holds what happens at given times: arrivals, retries, changes of the fleet, users who think. Engines are not
-in its queue. Each is advanced when somebody needs its state: the router before a choice by load, a look at them all,
-a closed loop for its next completion. So an open loop with one replica costs little more than its engine does.
+in its queue. Each is advanced when somebody needs its state: the router before a choice by load, a tick that looks
+at all of them, a closed loop for its next answer. So one replica in an open loop costs what its engine costs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Fleet:
         rng: np.random.Generator,
         *,
         policy: Policy | None = None,
-        retries: Retries = Retries(),  # noqa: B008
+        retries: Retries | None = None,
         changes: Iterable[Change] = (),
         ticks: Ticks | None = None,
         leap: bool = True,
@@ -54,7 +54,7 @@ class Fleet:
         self._observer = observer
         self._rng = rng
         self._policy = policy or RoundRobin()
-        self._retries = retries
+        self._retries = retries or Retries()
         self._leap = leap
         self._template = setups[-1]
         self._env = simpy.Environment()
@@ -114,7 +114,7 @@ class Fleet:
         while now_s <= until_s and now_s < inf:
             while self._env.peek() <= now_s:
                 self._env.step()
-            # What happens to users at a moment comes first: to ask an engine what is next settles who is in its batch.
+            # What users do at a moment comes first: asking an engine what is next settles who is in its batch.
             due_s = min(replica.engine.next_s for replica in self.replicas)
             now_s = min(due_s, self._env.peek())
             if due_s == now_s <= until_s:
@@ -144,9 +144,7 @@ class Fleet:
         if replica.stage is Stage.READY:
             replica.submit(request, now_s)
             return
-        replica.refused += 1
-        if replica.refused >= self._retries.failures_until_out:
-            self._take_out(replica)
+        self._refuse(replica, 1)
         self._failed(request, now_s, attempt, "its replica was down")
 
     def _failed(self, request: Request, now_s: float, attempt: int, reason: str) -> None:
@@ -206,6 +204,11 @@ class Fleet:
             replica.refused = 0
             self._rotation = sorted({*self._rotation, replica}, key=lambda member: member.number)
 
+    def _refuse(self, replica: Replica, requests: int) -> None:
+        replica.refused += requests
+        if replica.refused >= self._retries.failures_until_out:
+            self._take_out(replica)
+
     def _take_out(self, replica: Replica) -> None:
         self._rotation = [member for member in self._rotation if member is not replica]
 
@@ -224,7 +227,7 @@ class Fleet:
         else:
             replica.stop(now_s)
         if routed:
-            replica.refused = len(unbegun) + len(cut)
+            self._refuse(replica, len(unbegun) + len(cut))
             self._at(now_s + self._retries.noticed_after_s, partial(self._notice, replica, now_s))
         for request in cut:
             if self._retries.streamed:
