@@ -10,6 +10,8 @@ from ruamel.yaml.error import YAMLError
 
 from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.gpu_facts import find_gpu, gpu_card_of, priced
+from enova.core.engine.known_models import KnownModels
+from enova.core.engine.model_card import ModelCard
 from enova.errors import CannotModel, UsageError
 from enova.facts.reading import facts
 
@@ -62,3 +64,23 @@ def _prices(path: Path) -> dict[str, float]:
 
 def _is_price(usd: object) -> bool:
     return isinstance(usd, (int, float)) and not isinstance(usd, bool) and usd >= 0
+
+
+@cache
+def known_models() -> KnownModels:
+    """Return the models there are facts for."""
+    return KnownModels(facts("models"))
+
+
+def model_card(name: str) -> ModelCard:
+    """Return the card of a model there are facts for, by the name it has on the hub; capitals do not matter.
+
+    Raises:
+        CannotModel: there are none, or its architecture is not understood.
+    """
+    return known_models().card(name)
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the names of all models there are facts for, sorted."""
+    return known_models().names

@@ -18,6 +18,8 @@ class Numbers(StrEnum):
     INT8 = "int8"
     INT4 = "int4"
     """Weight only, one 16-bit scale for each group of 128 unless told otherwise."""
+    INT4_G32 = "int4_g32"
+    """The same for groups of 32."""
     MXFP4 = "mxfp4"
     """One 8-bit scale for each 32 values."""
     NVFP4 = "nvfp4"
@@ -37,6 +39,7 @@ _BYTES = {
     Numbers.FP8_BLOCK: 1.0 + 4 / (128 * 128),
     Numbers.INT8: 1.0,
     Numbers.INT4: 0.5 + 2 / 128,
+    Numbers.INT4_G32: 0.5 + 2 / 32,
     Numbers.MXFP4: 0.5 + 1 / 32,
     Numbers.NVFP4: 0.5 + 1 / 16,
 }

@@ -1,0 +1,122 @@
+"""Any Hugging Face `config.json` as a model card, or a clear word on why not."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from enova.core.engine.attention_layout import attention_layout, latent_of, max_model_len_of
+from enova.core.engine.config_keys import ConfigKeys
+from enova.core.engine.expert_layout import experts_of
+from enova.core.engine.families import FAMILIES, REFUSED, Family, Layout
+from enova.core.engine.model_card import Attention, Experts, ModelCard
+from enova.core.engine.quantization import formats_of
+from enova.core.engine.vision_tower import vision_parameters
+from enova.errors import CannotModel
+
+
+def card_of(
+    config: Mapping[str, Any],
+    *,
+    name: str,
+    parameters: int | None = None,
+    weight_bytes: int | None = None,
+) -> ModelCard:
+    """Return the card of the model a `config.json` describes.
+
+    Args:
+        config: the parsed file; of a multimodal model with the language model in `text_config` or its like.
+        name: what the model is called.
+        parameters: as stored in the safetensors files, where that is known.
+        weight_bytes: the same.
+
+    Raises:
+        CannotModel: the architecture or the quantisation is not understood, or keys are missing; all are named.
+    """
+    architecture = _architecture(config, name)
+    family = _family(architecture, name)
+    keys = ConfigKeys(config, name=name, defaults=family.defaults)
+    if keys.number("num_kv_shared_layers", default=0):
+        raise CannotModel(f"cannot model {name} because its last layers share the KV caches of earlier ones")
+    hidden_size = keys.number("hidden_size", "n_embd", "d_model", "model_dim")
+    stack = _stack(keys, family)
+    max_model_len = max_model_len_of(keys)
+    vocab_size = keys.number("vocab_size", "padded_vocab_size")
+    formats = formats_of(keys, stack.layers)
+    keys.check()
+    return ModelCard(
+        name=name,
+        architecture=architecture,
+        layers=stack.layers,
+        hidden_size=hidden_size,
+        intermediate_size=stack.intermediate_size,
+        gated=family.gated,
+        vocab_size=vocab_size,
+        tied_embeddings=_tied(keys),
+        attention=stack.attention,
+        latent=latent_of(keys) if family.layout is Layout.LATENT else None,
+        experts=stack.experts,
+        formats=formats,
+        max_model_len=max_model_len,
+        parameters=parameters,
+        weight_bytes=weight_bytes,
+        vision_parameters=vision_parameters(config, hidden_size),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    layers: int
+    intermediate_size: int
+    attention: tuple[Attention, ...]
+    experts: Experts | None
+
+
+def _architecture(config: Mapping[str, Any], name: str) -> str:
+    named = config.get("architectures")
+    if isinstance(named, Sequence) and not isinstance(named, str) and named:
+        return str(named[0])
+    raise CannotModel(
+        f"cannot model {name} because its config.json lacks architectures",
+        hint="is it the config.json of a language model, as published with its weights?",
+    )
+
+
+def _family(architecture: str, name: str) -> Family:
+    family = FAMILIES.get(architecture)
+    if family is not None:
+        return family
+    if architecture in REFUSED:
+        raise CannotModel(f"cannot model {name} ({architecture}) because {REFUSED[architecture]}")
+    close = difflib.get_close_matches(architecture, FAMILIES, n=1, cutoff=0.85)
+    like = f"; the nearest it knows is {close[0]}" if close else ""
+    raise CannotModel(
+        f"cannot model {name} because Enova does not know its architecture, {architecture}{like}",
+        hint="if vLLM serves it, please open an issue with its config.json",
+    )
+
+
+def _stack(keys: ConfigKeys, family: Family) -> _Stack:
+    layers = keys.number("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    experts = experts_of(keys, layers)
+    dense = 0
+    if family.mlp and (experts is None or experts.layers < layers):
+        dense = _dense_width(keys)
+    return _Stack(layers, dense, attention_layout(keys, family.layout, layers), experts)
+
+
+def _dense_width(keys: ConfigKeys) -> int:
+    nested = keys.get("ffn_config")
+    if isinstance(nested, Mapping) and isinstance(nested.get("ffn_hidden_size"), int):
+        return int(nested["ffn_hidden_size"])
+    written = keys.number(
+        "intermediate_size_mlp", "intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner", default=0
+    )
+    # GPT-2 and its descendants leave it out where it is four times the width.
+    return written or 4 * keys.number("hidden_size", "n_embd", "d_model")
+
+
+def _tied(keys: ConfigKeys) -> bool:
+    return keys.flag("tie_word_embeddings", default=False)
