@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import repeat
 
 import numpy as np
 from numpy.random import Generator
@@ -50,7 +51,7 @@ def times_of(arrival: Arrival, rng: Generator, recording: Recording | None = Non
         case Diurnal():
             return _diurnal(rng, arrival)
         case ClosedLoop():
-            return iter(lambda: np.zeros(BLOCK), None)
+            return repeat(np.zeros(BLOCK))
         case Trace():
             return _trace(recording, arrival.speed)
 
