@@ -1,0 +1,53 @@
+"""From a setup to the plain numbers that bound its scheduler."""
+
+from __future__ import annotations
+
+from enova.core.engine.kv_layout import KvGroup
+from enova.core.engine.memory import memory_of
+from enova.core.engine.model_card import AttentionKind
+from enova.core.engine.setup import EngineSetup
+from enova.core.simulate.limits import KvPages, Limits
+
+
+def limits_of(setup: EngineSetup) -> Limits:
+    """Return the limits of a setup: of all its data-parallel ranks together.
+
+    With too little memory there are no blocks, and a simulation rejects every request.
+    """
+    memory = memory_of(setup)
+    ranks = setup.data_parallel
+    blocks = max(0, memory.kv_blocks - 1)
+    speculation = setup.speculation
+    return Limits(
+        max_num_seqs=setup.max_num_seqs * ranks,
+        max_num_batched_tokens=setup.max_num_batched_tokens * ranks,
+        kv_blocks=blocks * ranks,
+        pages=pages_of(memory.layout.groups),
+        max_model_len=setup.max_model_len,
+        long_prefill_token_threshold=setup.long_prefill_token_threshold,
+        prefix_caching=setup.prefix_caching,
+        chunked_prefill=setup.chunked_prefill,
+        reserve_full_prompt=setup.reserve_full_prompt,
+        watermark_blocks=int(setup.watermark * blocks) * ranks,
+        decide_ahead=setup.async_scheduling,
+        tokens_per_step=speculation.tokens_per_step if speculation else 1.0,
+    )
+
+
+def pages_of(groups: tuple[KvGroup, ...]) -> KvPages:
+    """Return how a sequence's tokens turn into blocks of these groups.
+
+    Where groups differ in the tokens of a block, those whose blocks hold more count as a part of a group.
+    """
+    block_size = min(group.block_size for group in groups)
+    full = [group for group in groups if group.kind is not AttentionKind.LINEAR and group.window_tokens is None]
+    sliding = [group for group in groups if group.window_tokens is not None]
+    # A window begins in the midst of a block, and the newest token may open another.
+    window_blocks = max((-(-(group.window_tokens or 0) // block_size) + 1 for group in sliding), default=0)
+    return KvPages(
+        block_size=block_size,
+        full_groups=len(full),
+        window_groups=len(sliding),
+        window_blocks=window_blocks,
+        per_sequence=sum(group.kind is AttentionKind.LINEAR for group in groups),
+    )
