@@ -22,7 +22,8 @@ def until(end_s: float, arrival: dict[str, Any], seed: int = 5) -> NDArray[np.fl
     blocks = times_of(ARRIVAL.validate_python(arrival), np.random.default_rng(seed))
     taken = list(takewhile(lambda block: not len(block) or block[0] < end_s, blocks))
     times = np.concatenate([*taken, np.empty(0)])
-    return times[times < end_s]
+    before: NDArray[np.float64] = times[times < end_s]
+    return before
 
 
 @pytest.mark.parametrize(

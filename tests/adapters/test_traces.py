@@ -1,0 +1,145 @@
+"""Traces and datasets of every form become columns; mistakes are reported at their lines."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from enova.adapters.traces import read_recording
+from enova.core.workload.recording import Recording
+from enova.errors import SpecError
+
+
+@pytest.fixture
+def shared() -> Path:
+    folder = Path(os.environ.get("ENOVA_SHARED", Path(__file__).parents[3] / "shared"))
+    assert folder.is_dir(), f"{folder} is missing: set ENOVA_SHARED"
+    return folder
+
+
+def read(folder: Path, name: str, text: str) -> Recording:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return read_recording(str(path))
+
+
+def said(folder: Path, name: str, text: str) -> list[str]:
+    with pytest.raises(SpecError) as raised:
+        read(folder, name, text)
+    return [str(problem).removeprefix(f"{folder}/") for problem in raised.value.problems]
+
+
+def columns(recording: Recording) -> list[list[float] | None]:
+    found = (recording.at_s, recording.prompt_tokens, recording.output_tokens)
+    return [None if column is None else column.tolist() for column in found]
+
+
+def test_our_own_form_is_csv_or_json_lines(tmp_path: Path) -> None:
+    as_csv = read(tmp_path, "a.csv", "timestamp,prompt_tokens,output_tokens\n5.5,10,1\n7,20,2\n")
+    as_json = read(
+        tmp_path,
+        "a.jsonl",
+        '{"timestamp": 5.5, "prompt_tokens": 10, "output_tokens": 1}\n\n'
+        '{"timestamp": 7, "prompt_tokens": 20, "output_tokens": 2}',
+    )
+
+    assert columns(as_csv) == columns(as_json) == [[0.0, 1.5], [10, 20], [1, 2]]
+
+
+def test_dates_are_times_and_rows_are_put_in_order(tmp_path: Path) -> None:
+    text = "timestamp,output_tokens\n2026-01-31 12:00:10.5,2\n2026-01-31 12:00:00,1\n2026-01-31T13:00:05+01:00,3\n"
+
+    assert columns(read(tmp_path, "a.csv", text)) == [[0.0, 5.0, 10.5], None, [1, 3, 2]]
+
+
+def test_azures_traces_are_read(shared: Path) -> None:
+    found = read_recording(str(shared / "data/traces/AzureLLMInferenceTrace_code.csv"))
+
+    assert len(found) == 8819
+    assert found.at_s is not None
+    assert found.prompt_tokens is not None
+    assert found.output_tokens is not None
+    assert found.at_s[:2].tolist() == pytest.approx([0, 0.052])
+    assert (found.prompt_tokens[0], found.output_tokens[0]) == (4808, 10)
+
+
+def test_mooncakes_traces_count_milliseconds(shared: Path) -> None:
+    found = read_recording(str(shared / "data/traces/mooncake_conversation.jsonl"))
+
+    assert len(found) == 12031
+    assert found.at_s is not None
+    assert found.at_s[-1] == pytest.approx(3536.999)
+
+
+def test_tables_of_lengths_are_datasets(shared: Path) -> None:
+    for name in ("mlperf/llama2-70b-99.csv", "sharegpt_8k_filtered_stats_llama2_tokenizer.csv"):
+        found = read_recording(str(shared / "data/lengths" / name))
+
+        assert found.at_s is None
+        assert found.prompt_tokens is not None
+        assert found.output_tokens is not None
+
+
+def test_prompts_without_a_count_are_estimated_and_it_says_so(tmp_path: Path) -> None:
+    estimated = read(
+        tmp_path, "d.jsonl", '{"prompt": "12345678", "output_tokens": 3}\n{"prompt": "", "output_tokens": 1}\n'
+    )
+    counted = read(tmp_path, "d.jsonl", '{"prompt": "12345678", "prompt_tokens": 5}\n')
+
+    assert columns(estimated) == [None, [2, 1], [3, 1]]
+    assert columns(counted) == [None, [5], None]
+    assert (estimated.estimated, counted.estimated) == (True, False)
+
+
+def test_every_mistake_is_reported_at_its_line(tmp_path: Path) -> None:
+    text = "timestamp,prompt_tokens,output_tokens\n1,10,0\nsoon,10.5,5\n3,x,5\n4,10\n,10,5\nnan,1,1\n"
+
+    assert said(tmp_path, "a.csv", text) == [
+        "a.csv:2:0: output_tokens: '0' is not a number of tokens: a whole one of at least 1",
+        "a.csv:3:0: prompt_tokens: '10.5' is not a number of tokens: a whole one of at least 1",
+        "a.csv:3:0: timestamp: 'soon' is neither seconds nor a date such as 2026-01-31 12:00:00",
+        "a.csv:4:0: prompt_tokens: 'x' is not a number of tokens",
+        "a.csv:5:0: has 2 columns where the first line names 3",
+        "a.csv:6:0: timestamp: '' is neither seconds nor a date such as 2026-01-31 12:00:00",
+        "a.csv:7:0: timestamp: 'nan' is not a time",
+    ]
+
+
+def test_json_lines_must_be_mappings_that_all_have_the_columns(tmp_path: Path) -> None:
+    lines = ['{"prompt_tokens": 1}', "[1]", '{"prompt_tokens": ', '{"other": 1}', '{"prompt_tokens": true}']
+    text = "\n".join([*lines, '{"prompt_tokens": "1"}\n'])
+
+    assert [line.split(" (")[0] for line in said(tmp_path, "a.jsonl", text)] == [
+        "a.jsonl:2:0: must be a mapping, one request a line",
+        "a.jsonl:3:0: is not JSON: Expecting value: line 2 column 1",
+        "a.jsonl:4:0: prompt_tokens: nothing is not a number of tokens",
+        "a.jsonl:5:0: prompt_tokens: True is not a number of tokens: a whole one of at least 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "a.csv:0:0: holds no requests"),
+        ("timestamp,prompt_tokens\n", "a.csv:0:0: holds no requests"),
+        (
+            "when,what\n1,2\n",
+            "a.csv:2:0: has none of the columns timestamp, prompt_tokens, output_tokens (hint: it has when, what)",
+        ),
+    ],
+)
+def test_a_file_without_requests_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    assert said(tmp_path, "a.csv", text) == [words]
+
+
+def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_bytes(b"timestamp\n\xff\xfe\n")
+    for name, words in (("missing.csv", "cannot be read: No such file or directory"), ("b.csv", "is not UTF-8")):
+        with pytest.raises(SpecError, match=words):
+            read_recording(str(tmp_path / name))
+
+
+def test_a_thousand_mistakes_are_not_all_listed(tmp_path: Path) -> None:
+    assert len(said(tmp_path, "a.csv", "prompt_tokens\n" + "x\n" * 1000)) == 100
