@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from enova.core.engine.memory import GIB, Memory
 from enova.core.engine.setup import Version
 
 UNITS = {
@@ -45,3 +46,16 @@ class StartUp:
     memory_bytes: int | None
     """Of the GPU, as it reported."""
     measured: Mapping[str, float]
+
+
+def logged(memory: Memory) -> Mapping[str, float]:
+    """Return what vLLM would have logged, by the names of UNITS."""
+    return {
+        "weights": memory.weights / GIB,
+        "activations": memory.activations / GIB,
+        "cuda_graphs": memory.graphs / GIB,
+        "kv_memory": memory.kv_cache / GIB,
+        "kv_tokens": memory.kv_tokens,
+        "kv_blocks": memory.kv_blocks,
+        "max_concurrency": memory.max_concurrency,
+    }

@@ -1,0 +1,107 @@
+"""Put predictions beside measurements, whatever form these came in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from enova.core.accuracy.point import ServingPoint
+from enova.core.accuracy.predictor import Predictor
+from enova.core.accuracy.recorded_run import RecordedRun, measured_latencies
+from enova.core.accuracy.replay import NeverServed
+from enova.core.accuracy.score import Comparison, Unpredicted
+from enova.core.accuracy.start_up import UNITS, StartUp, logged
+from enova.core.engine.memory import memory_of
+from enova.core.engine.setup import EngineSetup
+from enova.core.engine.step_time import Origin
+from enova.core.simulate.results import ModelError
+from enova.errors import CannotModel
+
+Outcome = Comparison | Unpredicted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Compares measurements with what a predictor says; `error` gives predictions their bands, None gives none."""
+
+    predictor: Predictor
+    error: ModelError | None = None
+
+    def point(self, point: ServingPoint) -> Iterator[Outcome]:
+        """Yield mean TTFT and mean TPOT of a point, as far as they were measured."""
+        about = _About(point.source, point.name, f"{point.file}:{point.line}", point.model, point.gpu)
+        try:
+            setup = self.predictor.setup_of(point)
+            means = self.predictor.means(point)
+        except (CannotModel, NeverServed) as problem:
+            yield about.unpredicted(problem)
+            return
+        for metric, measured, predicted in (
+            ("ttft_mean", point.ttft_s, means.ttft_s),
+            ("tpot_mean", point.tpot_s, means.tpot_s),
+        ):
+            if measured is not None:
+                yield self._banded(about.compared(setup, metric, "s", measured, predicted))
+
+    def run(self, run: RecordedRun) -> Iterator[Outcome]:
+        """Yield mean and percentiles of a recorded run, and its KV blocks where they are known."""
+        about = _About(run.source, run.name, run.file, run.model, run.gpu)
+        try:
+            setup = self.predictor.setup_of_run(run)
+            replayed = self.predictor.replayed(run)
+        except (CannotModel, NeverServed) as problem:
+            yield about.unpredicted(problem)
+            return
+        measured = dict(measured_latencies(run).figures())
+        for metric, predicted in replayed.latencies.figures():
+            yield self._banded(about.compared(setup, metric, "s", measured[metric], predicted))
+        if run.kv_blocks is not None:
+            blocks = memory_of(setup).kv_blocks
+            yield about.compared(setup, "kv_blocks", "blocks", run.kv_blocks, blocks)
+
+    def start_up(self, start: StartUp) -> Iterator[Outcome]:
+        """Yield what was logged of an engine's memory; a failed start has nothing to compare."""
+        about = _About(start.source, start.name, f"{start.file}:{start.line}", start.model, start.gpu)
+        try:
+            setup = self.predictor.setup_of_start(start)
+            memory = memory_of(setup)
+        except CannotModel as problem:
+            yield about.unpredicted(problem)
+            return
+        if not start.started:
+            fits = memory.kv_blocks > 0
+            verdict = "it has memory enough" if fits else "it has too little memory"
+            yield about.unpredicted(f"the start failed, why is not told; predicted: {verdict}")
+            return
+        predicted = logged(memory)
+        for metric, unit in UNITS.items():
+            if start.measured.get(metric):
+                yield about.compared(setup, metric, unit, start.measured[metric], predicted[metric])
+
+    def _banded(self, compared: Comparison) -> Comparison:
+        if self.error is None:
+            return compared
+        metric, statistic = compared.metric.split("_")
+        low, high = self.error.of(Origin.ROOFLINE, metric, statistic)
+        return compared._replace(low=compared.predicted * low, high=compared.predicted * high)
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    source: str
+    point: str
+    place: str
+    model: str
+    gpu: str
+
+    def compared(
+        self, setup: EngineSetup, metric: str, unit: str, measured: float, predicted: float
+    ) -> Comparison:
+        kind = "dense" if setup.model.experts is None else "moe"
+        return Comparison(
+            *(self.source, self.point, self.place, setup.model.name, setup.gpu.name),
+            *(kind, metric, unit, measured, predicted),
+        )
+
+    def unpredicted(self, reason: object) -> Unpredicted:
+        return Unpredicted(self.source, self.point, self.place, self.model, self.gpu, str(reason))
