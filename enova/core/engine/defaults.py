@@ -12,7 +12,11 @@ from enova.core.engine.weights import in_format, quantized_to
 NEWEST: Version = (0, 32)
 
 LARGEST_GRAPH = 512
+LARGEST_GRAPHS = {"GptOssForCausalLM": 1024}
+"""Of architectures that vLLM makes an exception for (vllm/model_executor/models/config.py)."""
 BLOCK_SIZE, CPU_BLOCK_SIZE = 16, 128
+BLACKWELL_LATENT_BLOCK_SIZE, SPARSE_BLOCK_SIZE = 32, 64
+"""What attention kernels ask for: FlashInfer's for latent attention, FlashMLA's for the sparse kind."""
 CPU_BATCHED_TOKENS, CPU_SEQS = 2048, 128
 """Times the number of ranks."""
 
@@ -64,7 +68,7 @@ def engine_setup(
     runs_ahead = known.async_scheduling and (known.async_with_stages or pipeline_parallel == 1)
     graphs = graph_sizes
     if graphs is None:
-        graphs = cudagraph_sizes(_largest_graph(known, gpu, seqs, tokens, speculation), vllm=vllm)
+        graphs = cudagraph_sizes(_largest_graph(known, model, gpu, seqs, tokens, speculation), vllm=vllm)
     recurrent = any(entry.kind is AttentionKind.LINEAR for entry in model.attention)
     return EngineSetup(
         model=served,
@@ -78,7 +82,7 @@ def engine_setup(
         max_num_seqs=seqs,
         max_num_batched_tokens=tokens,
         long_prefill_token_threshold=long_prefill_token_threshold,
-        block_size=block_size or (CPU_BLOCK_SIZE if on_cpu else BLOCK_SIZE),
+        block_size=block_size or _block_size(model, gpu),
         gpu_memory_utilization=gpu_memory_utilization or known.gpu_memory_utilization,
         kv_cache=kv_cache or served.formats.embedding,
         kv_cache_bytes=kv_cache_bytes,
@@ -119,9 +123,24 @@ def cudagraph_sizes(largest: int, *, vllm: Version = NEWEST) -> tuple[int, ...]:
     return tuple(size for size in candidates if size <= largest)
 
 
-def _largest_graph(known: Behaviour, gpu: GpuCard, seqs: int, tokens: int, speculation: Speculation | None) -> int:
-    capability = gpu.compute_capability
-    is_blackwell = capability is not None and capability[0] == 10
+def _largest_graph(
+    known: Behaviour, model: ModelCard, gpu: GpuCard, seqs: int, tokens: int, speculation: Speculation | None
+) -> int:
+    if model.architecture in LARGEST_GRAPHS:
+        return min(LARGEST_GRAPHS[model.architecture], tokens)
     per_sequence = 1 + (speculation.draft_tokens if speculation else 0)
-    most = known.largest_graph_blackwell if is_blackwell else LARGEST_GRAPH
+    most = known.largest_graph_blackwell if _is_blackwell(gpu) else LARGEST_GRAPH
     return min(most, 2 * seqs * per_sequence, tokens)
+
+
+def _block_size(model: ModelCard, gpu: GpuCard) -> int:
+    if gpu.vendor == "cpu":
+        return CPU_BLOCK_SIZE
+    if any(entry.sparse_tokens for entry in model.attention):
+        return SPARSE_BLOCK_SIZE
+    return BLACKWELL_LATENT_BLOCK_SIZE if model.latent and _is_blackwell(gpu) else BLOCK_SIZE
+
+
+def _is_blackwell(gpu: GpuCard) -> bool:
+    """Tell whether it is one for data centres; others of the name have other kernels."""
+    return gpu.compute_capability is not None and gpu.compute_capability[0] == 10

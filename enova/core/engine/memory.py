@@ -1,10 +1,9 @@
 """Where the memory of a GPU goes when vLLM starts, and how much KV cache that leaves.
 
-    KV cache = memory * utilisation - weights - activations at their peak - what PyTorch knows nothing of
-               - CUDA graphs (by version)
+    KV cache = memory * utilisation - weights - peak of activations - other - CUDA graphs (from some version on)
 
-               - CUDA graphs (by version)
-`weights`, `profiling` and `kv_layout`.
+which is vLLM's own reckoning (vllm/v1/worker/gpu_worker.py, `determine_available_memory`); `other` is what PyTorch
+knows nothing of. Each part is modelled in `weights`, `profiling` and `kv_layout`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from enova.core.engine.kv_layout import KvLayout, kv_layout
-from enova.core.engine.profiling import activation_bytes, graph_bytes, other_bytes
+from enova.core.engine.profiling import OVERHEADS, Overheads, activation_bytes, graph_bytes, other_bytes
 from enova.core.engine.setup import EngineSetup
 from enova.core.engine.versions import behaviour_of
 from enova.core.engine.weights import loaded_bytes
@@ -80,15 +79,15 @@ class Memory:
         return low
 
 
-def memory_of(setup: EngineSetup) -> Memory:
-    """Return where the memory goes. Whether the engine starts with it is for `verdict_of` to say."""
+def memory_of(setup: EngineSetup, overheads: Overheads = OVERHEADS) -> Memory:
+    """Return where the memory goes. Whether the engine starts with it, `enova.core.engine.fit` says."""
     layout = kv_layout(setup)
     known = behaviour_of(setup.vllm)
     requested = math.ceil(setup.gpu.memory_bytes * setup.gpu_memory_utilization)
     on_cpu = setup.gpu.vendor == "cpu"
-    activations = (0.0,) * setup.pipeline_parallel if on_cpu else activation_bytes(setup)
-    other = CPU_PROCESS_BYTES if on_cpu else other_bytes(setup)
-    graphs = graph_bytes(setup)
+    activations = (0.0,) * setup.pipeline_parallel if on_cpu else activation_bytes(setup, overheads)
+    other = CPU_PROCESS_BYTES if on_cpu else other_bytes(setup, overheads)
+    graphs = graph_bytes(setup, overheads)
     if on_cpu and not known.cpu_in_budget:
         requested, other = setup.gpu.memory_bytes // 2, 0.0
     stages = []

@@ -7,6 +7,8 @@ counted tensor by tensor, as its code allocates them; constants that no code tel
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from enova.core.engine.model_card import ModelCard
 from enova.core.engine.numbers import Numbers
 from enova.core.engine.setup import EngineSetup
@@ -17,36 +19,49 @@ _GIB = 1 << 30
 
 MULTIPROCESSORS = 132
 """Rows of the buffer that vLLM's top-k kernel keeps, one a multiprocessor; of an H100, others differ little."""
-HIDDEN_COPIES = 3.8
-"""Hidden states alive beside the MLP's own where a layer needs most. Fitted: CodeLlama-7B, H100, vLLM 0.19."""
 PIXELS_PER_TOKEN = {"Gemma3ForConditionalGeneration": 56 * 56}
 """Pixels of an image behind one token of the language model, where not 28 x 28 (patches of 14, merged by 2)."""
 LATENT_WORKSPACE_TOKENS = 65_536
 """Of the context that prefill with latent attention unpacks at once, at most."""
 
-LIBRARIES_BYTES = 0.25 * _GIB
-"""Kernels loaded while profiling, one GPU."""
-LIBRARIES_OF_MANY_BYTES = 0.07 * _GIB
-"""The same where collectives ran before vLLM looks at the memory first."""
-COLLECTIVES_BYTES = 1.97 * _GIB
-"""What NCCL takes at the first all-reduce over NVLink. These three: median of starts on H100, vLLM 0.19."""
-COLLECTIVES_PER_DOUBLING_BYTES = 0.06 * _GIB
-PCIE_COLLECTIVES_BYTES = 0.4 * _GIB
-"""The same without NVLink, where NCCL opens far fewer channels. An estimate."""
-
-GRAPHS_BYTES = 0.40 * _GIB
-GRAPHS_PER_LAYER_BYTES = 0.0145 * _GIB
 GRAPHS_FITTED_SIZES = 51
-"""CUDA graphs of so many sizes take the first and, per layer, the second. Least squares over starts as above."""
+"""The sizes that CUDA graphs were captured for in the starts that their memory is fitted to."""
 
 
-def activation_bytes(setup: EngineSetup) -> tuple[float, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overheads:
+    """What no code tells, fitted to real starts: of vLLM 0.19 on H100 unless said otherwise.
+
+    `benchmarks/memory_left_out.py` fits them anew, with any model left out.
+    """
+
+    hidden_copies: float = 3.8
+    """Hidden states alive beside the MLP's own, where a layer needs most."""
+    libraries_bytes: float = 0.25 * _GIB
+    """Kernels loaded while profiling, one GPU."""
+    libraries_elsewhere_bytes: float = 0.60 * _GIB
+    """The same on other than Hopper GPUs; of a single start on an RTX 4090."""
+    libraries_of_many_bytes: float = 0.07 * _GIB
+    """The same where collectives ran before vLLM looks at the memory first."""
+    collectives_bytes: float = 1.97 * _GIB
+    """What NCCL takes at the first all-reduce over NVLink."""
+    collectives_per_doubling_bytes: float = 0.06 * _GIB
+    pcie_collectives_bytes: float = 0.4 * _GIB
+    """The same without NVLink, where NCCL opens far fewer channels. An estimate, not a fit."""
+    graphs_bytes: float = 0.40 * _GIB
+    graphs_per_layer_bytes: float = 0.0145 * _GIB
+
+
+OVERHEADS = Overheads()
+
+
+def activation_bytes(setup: EngineSetup, overheads: Overheads = OVERHEADS) -> tuple[float, ...]:
     """Return the peak of activations on one GPU of each pipeline stage."""
     stages = setup.pipeline_parallel
     held = _workspace_of_products(setup) + _workspace_of_experts(setup)
     peaks = []
     for stage in range(stages):
-        peak = _forward(setup)
+        peak = _forward(setup, overheads)
         if stage == stages - 1:
             peak = max(peak, _sampling(setup))
         if stage == 0:
@@ -58,22 +73,26 @@ def activation_bytes(setup: EngineSetup) -> tuple[float, ...]:
     return tuple(peaks)
 
 
-def other_bytes(setup: EngineSetup) -> float:
+def other_bytes(setup: EngineSetup, overheads: Overheads = OVERHEADS) -> float:
     """Return what is neither weights nor PyTorch's: kernels, and buffers of collectives."""
+    capability = setup.gpu.compute_capability
+    on_hopper = capability is not None and capability[0] == 9
     ranks = setup.tensor_parallel * (setup.data_parallel if setup.model.experts else 1)
     if setup.gpus == 1:
-        return LIBRARIES_BYTES
+        return overheads.libraries_bytes if on_hopper else overheads.libraries_elsewhere_bytes
     if ranks == 1:
-        return LIBRARIES_OF_MANY_BYTES
+        return overheads.libraries_of_many_bytes
     if not setup.gpu.link.startswith("nvlink"):
-        return LIBRARIES_OF_MANY_BYTES + PCIE_COLLECTIVES_BYTES
-    return LIBRARIES_OF_MANY_BYTES + COLLECTIVES_BYTES + COLLECTIVES_PER_DOUBLING_BYTES * (ranks.bit_length() - 1)
+        return overheads.libraries_of_many_bytes + overheads.pcie_collectives_bytes
+    doublings = ranks.bit_length() - 1
+    collectives = overheads.collectives_bytes + overheads.collectives_per_doubling_bytes * doublings
+    return overheads.libraries_of_many_bytes + collectives
 
 
-def graph_bytes(setup: EngineSetup) -> float:
+def graph_bytes(setup: EngineSetup, overheads: Overheads = OVERHEADS) -> float:
     """Return what CUDA graphs take on one GPU."""
     layers = -(-setup.model.layers // setup.pipeline_parallel)
-    whole = GRAPHS_BYTES + GRAPHS_PER_LAYER_BYTES * layers
+    whole = overheads.graphs_bytes + overheads.graphs_per_layer_bytes * layers
     return whole * len(setup.cudagraph_sizes) / GRAPHS_FITTED_SIZES
 
 
@@ -90,7 +109,7 @@ def _sampling(setup: EngineSetup) -> float:
     return logits + _hidden(setup) + 2 * rows * model.hidden_size * width
 
 
-def _forward(setup: EngineSetup) -> float:
+def _forward(setup: EngineSetup, overheads: Overheads) -> float:
     """One layer at its widest: the MLP's input and gate, its activation, and the hidden states around it."""
     model = setup.model
     wide = max(model.intermediate_size, model.experts.shared_intermediate_size if model.experts else 0)
@@ -100,7 +119,7 @@ def _forward(setup: EngineSetup) -> float:
         tokens = min(8 * setup.max_model_len, LATENT_WORKSPACE_TOKENS)
         heads = model.attention[0].heads / setup.tensor_parallel
         peak = max(peak, tokens * heads * (model.latent.nope_dim + model.latent.v_dim) * _width(model))
-    return peak + HIDDEN_COPIES * _hidden(setup)
+    return peak + overheads.hidden_copies * _hidden(setup)
 
 
 def _workspace_of_products(setup: EngineSetup) -> float:
