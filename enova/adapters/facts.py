@@ -10,10 +10,9 @@ from ruamel.yaml.error import YAMLError
 
 from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.gpu_facts import find_gpu, gpu_card_of, priced
-from enova.core.engine.known_models import KnownModels
 from enova.core.engine.model_card import ModelCard
 from enova.errors import CannotModel, UsageError
-from enova.facts.reading import facts
+from enova.facts.reading import facts, known_models
 
 
 @cache
@@ -64,12 +63,6 @@ def _prices(path: Path) -> dict[str, float]:
 
 def _is_price(usd: object) -> bool:
     return isinstance(usd, (int, float)) and not isinstance(usd, bool) and usd >= 0
-
-
-@cache
-def known_models() -> KnownModels:
-    """Return the models there are facts for."""
-    return KnownModels(facts("models"))
 
 
 def model_card(name: str) -> ModelCard:
