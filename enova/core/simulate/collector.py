@@ -14,7 +14,7 @@ import numpy as np
 
 from enova.core.engine.step_time import Origin
 from enova.core.simulate.batches import Batch, Batches
-from enova.core.simulate.engine import Served
+from enova.core.simulate.observer import Served
 from enova.core.simulate.replica import ReplicaView, Stage
 from enova.core.simulate.results import NO_MODEL_ERROR, Metric, ModelError, Records
 from enova.core.simulate.statistics import Distribution, Floats

@@ -9,7 +9,7 @@ import pytest
 
 from enova.core.engine.step_time import Origin
 from enova.core.simulate.collector import Collector
-from enova.core.simulate.engine import Served
+from enova.core.simulate.observer import Served
 from enova.core.simulate.replica import ReplicaView, Stage
 from enova.core.simulate.results import Factors, Metric, ModelError, Results
 from enova.core.simulate.summary import Work, results_of

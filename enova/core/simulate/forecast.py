@@ -1,0 +1,165 @@
+"""From engines and a load to Results: the one function that planning, scaling, commands and accuracy all call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from enova.core.engine.curves import Curves
+from enova.core.engine.roofline import frontend_of, step_time_of
+from enova.core.engine.setup import EngineSetup
+from enova.core.engine.step_time import Origin
+from enova.core.simulate.changes import Change, Ticks
+from enova.core.simulate.collector import Collector
+from enova.core.simulate.fleet import Fleet
+from enova.core.simulate.limits_of import limits_of
+from enova.core.simulate.promises import Promise, targets_of
+from enova.core.simulate.replica import ReplicaSetup, ReplicaView
+from enova.core.simulate.results import NO_MODEL_ERROR, ModelError, Results
+from enova.core.simulate.routing import policy_of
+from enova.core.simulate.summary import Work, results_of
+from enova.core.spec.injection import Stages, Trace
+from enova.core.workload.load import Load
+from enova.core.workload.rates import rate_of
+from enova.core.workload.request import Request
+from enova.core.workload.sources import stream
+from enova.errors import UsageError
+
+LOOKS = 400
+"""How often a run is looked at, if it can be told how long it will be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """How a load is run, and what of it is kept."""
+
+    policy: str = "round_robin"
+    """How the router spreads requests, by vllm-router's name."""
+    requests: int | None = None
+    """At most so many are sent."""
+    warmup_s: float = 0.0
+    """Requests that arrive before are not counted."""
+    promises: tuple[Promise, ...] = ()
+    error: ModelError = NO_MODEL_ERROR
+    changes: tuple[Change, ...] = ()
+    """Failures, drains and scaling at given times."""
+    scaler: Ticks | None = None
+    """What decides on the number of replicas while the load runs."""
+    keep_records: bool = False
+    leap: bool = True
+
+
+def forecast(
+    setups: Sequence[EngineSetup],
+    curves: Curves,
+    load: Load,
+    conditions: Conditions = Conditions(),
+    *,
+    start_up_s: float = 0.0,
+) -> Results:
+    """Predict what users of a load see that these engines, one a replica, serve.
+
+    Raises:
+        UsageError: the load would never end.
+        KeyError: `curves` lack the efficiency of a GPU.
+    """
+    made: dict[int, ReplicaSetup] = {}
+    for setup in setups:
+        if id(setup) not in made:
+            made[id(setup)] = replica_of(setup, curves, start_up_s=start_up_s)
+    return run_of([made[id(setup)] for setup in setups], load, conditions)
+
+
+def replica_of(setup: EngineSetup, curves: Curves, *, start_up_s: float = 0.0) -> ReplicaSetup:
+    """Return a replica that runs an engine, timed by what was measured of its GPU."""
+    return ReplicaSetup(
+        limits=limits_of(setup),
+        step_time=step_time_of(setup, curves),
+        frontend=frontend_of(curves),
+        start_up_s=start_up_s,
+    )
+
+
+def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions = Conditions()) -> Results:
+    """Predict the same for replicas whose step times may come from anywhere, calibration for example."""
+    if conditions.requests is None and load.duration_s is None and not isinstance(load.arrival, (Stages, Trace)):
+        raise UsageError("the traffic never ends", hint="set injection.duration, or a number of requests")
+    collector = Collector(
+        targets=targets_of(conditions.promises),
+        error=conditions.error,
+        origin=max((replica.step_time.origin for replica in replicas), key=list(Origin).index),
+        warmup_s=conditions.warmup_s,
+        interval_s=_interval_s(load, conditions),
+        keep_records=conditions.keep_records,
+    )
+    fleet = Fleet(
+        replicas,
+        collector,
+        stream(load.seed, "retries"),
+        policy=policy_of(conditions.policy, stream(load.seed, "policy")),
+        changes=conditions.changes,
+        ticks=_watched(collector, conditions.scaler),
+        leap=conditions.leap,
+    )
+    _serve(fleet, load, conditions.requests)
+    ended_s = max((replica.engine.now_s for replica in fleet.replicas), default=0.0)
+    return results_of(
+        collector,
+        Work(
+            busy_s=sum(replica.engine.busy_s for replica in fleet.replicas),
+            present_s=fleet.replica_seconds(ended_s),
+            preemptions=sum(replica.engine.preemptions for replica in fleet.replicas),
+        ),
+    )
+
+
+def _serve(fleet: Fleet, load: Load, limit: int | None) -> None:
+    if load.users is None:
+        fleet.serve(load.requests(limit))
+        return
+    think_s = load.users.think_s
+    until_s = math.inf if load.duration_s is None else load.duration_s
+    sent = _Tap(load.requests(limit))
+    fleet.serve_users(sent, load.users.number, lambda: think_s, until_s=until_s)
+    # After the end nobody sends any more, and what was sent is answered.
+    sent.shut = True
+    fleet.serve(())
+
+
+class _Tap:
+    """Requests, until it is shut."""
+
+    def __init__(self, requests: Iterator[Request]) -> None:
+        self.shut = False
+        self._requests = requests
+
+    def __iter__(self) -> Iterator[Request]:
+        return self
+
+    def __next__(self) -> Request:
+        if self.shut:
+            raise StopIteration
+        return next(self._requests)
+
+
+def _watched(collector: Collector, scaler: Ticks | None) -> Ticks:
+    """Return ticks at which the collector looks at the fleet, and then whoever scales it."""
+    decide: Callable[[float, Sequence[ReplicaView]], int | None] | None = scaler and scaler.decide
+
+    def look(now_s: float, views: Sequence[ReplicaView]) -> int | None:
+        collector.look(now_s, views)
+        return decide(now_s, views) if decide is not None else None
+
+    return Ticks(scaler.interval_s if scaler else collector.timeline.interval_s, look)
+
+
+def _interval_s(load: Load, conditions: Conditions) -> float:
+    rate = rate_of(load)
+    spans = [load.duration_s, conditions.requests / rate if conditions.requests and rate else None]
+    if isinstance(load.arrival, Stages):
+        spans.append(sum(float(stage.duration) for stage in load.arrival.stages))
+    if load.trace is not None and load.trace.at_s is not None and isinstance(load.arrival, Trace):
+        spans.append(float(load.trace.at_s[-1]) / load.arrival.speed)
+    known = [span for span in spans if span]
+    return min(known) / LOOKS if known else 1.0

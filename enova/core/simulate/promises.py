@@ -1,0 +1,59 @@
+"""What the spec promises its users, and whether a forecast keeps it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import NamedTuple
+
+from enova.core.simulate.results import Metric, Results
+from enova.core.spec.service import Slo
+
+
+class Promise(NamedTuple):
+    """One percentile of one latency and the most it may be."""
+
+    metric: Metric
+    statistic: str
+    """As in the spec: p95."""
+    target_s: float
+
+
+class Verdict(StrEnum):
+    """Whether a promise is kept, given how wrong the forecast may be."""
+
+    KEPT = "kept"
+    LIKELY = "likely"
+    """The figure keeps it, the end of its band does not."""
+    UNLIKELY = "unlikely"
+    """The figure breaks it, the better end of its band does not."""
+    BROKEN = "broken"
+
+
+def promises_of(slo: Slo) -> tuple[Promise, ...]:
+    """Return all targets on latencies."""
+    latencies = {Metric.TTFT: slo.ttft, Metric.TPOT: slo.tpot, Metric.ITL: slo.itl, Metric.E2E: slo.e2e}
+    return tuple(
+        Promise(metric, statistic, float(target))
+        for metric, percentiles in latencies.items()
+        for statistic, target in percentiles.targets().items()
+    )
+
+
+def targets_of(promises: Iterable[Promise]) -> dict[Metric, float]:
+    """Return what each single request is judged by: of each latency the loosest target, in seconds."""
+    targets: dict[Metric, float] = {}
+    for promise in promises:
+        targets[promise.metric] = max(targets.get(promise.metric, 0.0), promise.target_s)
+    return targets
+
+
+def verdict_of(results: Results, promise: Promise) -> Verdict:
+    """Return whether a forecast keeps a promise. If nothing was served, nothing was kept."""
+    value, band = results.of(promise.metric, promise.statistic)
+    if math.isnan(value) or promise.target_s < band.low:
+        return Verdict.BROKEN
+    if promise.target_s < value:
+        return Verdict.UNLIKELY
+    return Verdict.LIKELY if promise.target_s < band.high else Verdict.KEPT
