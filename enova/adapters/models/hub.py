@@ -59,7 +59,7 @@ class Hub:
             EntryNotFoundError,
             HfHubHTTPError,
             HFValidationError,
-            HTTPError,
+            HTTPError,  # type: ignore[attr-defined]
             OfflineModeIsEnabled,
         )
 
