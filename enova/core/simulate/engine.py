@@ -9,49 +9,20 @@ decodes: blocks are freed only by those who finish, so a queue whose head does n
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from heapq import heappop, heappush
 from math import inf
-from typing import NamedTuple, Protocol
 
 from enova.core.engine.step_time import NO_FRONTEND, Frontend, StepTime
 from enova.core.simulate.decodes import Decodes
 from enova.core.simulate.limits import Limits
+from enova.core.simulate.observer import Observer, Served
 from enova.core.simulate.scheduler import Scheduler
 from enova.core.simulate.sequence import Sequence
 from enova.core.simulate.series import elapsed_s, steps_to
 from enova.core.workload.request import Request
 
-
-class Served(NamedTuple):
-    """One finished request; times as the user sees them, but for the first."""
-
-    request: Request
-    scheduled_s: float
-    """When it left the queue: the start of the step that computed the first piece of its prompt."""
-    first_token_s: float
-    finished_s: float
-    preemptions: int
-    cached_tokens: int
-    """Prompt tokens found in the prefix cache when it was first admitted."""
-
-
-class Observer(Protocol):
-    """Hears what happens, in order of engine time."""
-
-    def served(self, served: Served) -> None:
-        """Note a request that is finished."""
-        ...
-
-    def decoded(self, sequences: int, steps: int, first_s: float, last_s: float) -> None:
-        """Note that `sequences` sequences got tokens in each of `steps` successive steps.
-
-        The gaps to their tokens before run linearly from `first_s` to `last_s`. A first token is no gap.
-        """
-        ...
-
-    def rejected(self, request: Request, reason: str) -> None:
-        """Note a request that can never run."""
-        ...
+__all__ = ["Engine", "Observer", "Served"]
 
 
 class Engine:
@@ -78,6 +49,7 @@ class Engine:
         self._leap = leap
         self._decodes = Decodes(limits.pages, limits.tokens_per_step, step_time.window_tokens)
         self._scheduler = Scheduler(limits, self._decodes)
+        self._most_tokens = _most_tokens(limits)
         self._pending: list[tuple[float, int, Sequence]] = []
         """Submitted, but not yet taken into the queue: a heap by the time the scheduler may see them."""
         self._submitted = 0
@@ -101,13 +73,12 @@ class Engine:
 
     def submit(self, request: Request, now_s: float) -> None:
         """Take in a request whose user sends it now. Its number must not be that of an unfinished one."""
-        reason = self._never_runs(request)
-        if reason:
-            self._observer.rejected(request, reason)
+        if request.prompt_tokens + request.output_tokens > self._most_tokens:
+            self._observer.rejected(request, self._why_never(request))
             return
         ready_s = now_s + self._frontend.arrival_s(request.prompt_tokens)
-        self._submitted += 1
-        heappush(self._pending, (ready_s, self._submitted, Sequence(request, self._submitted)))
+        self._submitted = serial = self._submitted + 1
+        heappush(self._pending, (ready_s, serial, Sequence(request, serial)))
         if self._open and ready_s < self._end_s:
             self._cut(ready_s)
 
@@ -150,9 +121,10 @@ class Engine:
     @property
     def kv_used_blocks(self) -> int:
         """Return the blocks in use, those allocated for the step in flight included."""
-        ended = self._ended()
-        growth = self._decodes.growth(ended + 1) if self._planned > ended and self._decodes.count else 0
-        return self._scheduler.used + growth
+        scheduler = self._scheduler
+        in_flight = self._ended() + 1 if self._planned else 0
+        leaving = sum(sequence.blocks for sequence in scheduler.leaving)
+        return self._limits.kv_blocks - scheduler.room() - leaving + self._decodes.blocks(in_flight)
 
     @property
     def steps(self) -> int:
@@ -209,17 +181,14 @@ class Engine:
         self._open = False
         return left
 
-    def _never_runs(self, request: Request) -> str:
+    def _why_never(self, request: Request) -> str:
         limits = self._limits
         tokens = request.prompt_tokens + request.output_tokens
         if tokens > limits.max_model_len:
-            return f"{tokens} tokens are more than the engine's {limits.max_model_len}"
-        blocks = limits.pages.of(tokens - 1 + int(limits.tokens_per_step - 1e-9))
-        if blocks > limits.kv_blocks:
-            return f"its {blocks} blocks are more than the engine's {limits.kv_blocks}"
+            return f"{tokens} tokens are more than the longest sequence, {limits.max_model_len}"
         if not limits.chunked_prefill and tokens > limits.max_num_batched_tokens:
             return f"{tokens} tokens are more than the {limits.max_num_batched_tokens} of a step, and never cut"
-        return ""
+        return f"{tokens} tokens are more than fit in all {limits.kv_blocks} blocks"
 
     def _ended(self) -> int:
         """Return how many of the steps in flight have ended by now."""
@@ -233,20 +202,26 @@ class Engine:
     def _start(self, until_s: float) -> bool:
         """Decide the batch that starts next, if that is before a moment; return whether there is one."""
         scheduler = self._scheduler
+        decodes = self._decodes
         pending = self._pending
+        now_s = self.now_s
         if not scheduler.running and not scheduler.waiting:
             if not pending or pending[0][0] >= until_s:
                 return False
-            self._seen_s = self.now_s = max(self.now_s, pending[0][0])
-        elif self.now_s >= until_s:
+            self._seen_s = self.now_s = now_s = max(now_s, pending[0][0])
+        elif now_s >= until_s:
             return False
-        self._decide(self._seen_s if self._ahead else self.now_s)
-        if self._ahead and not scheduler.chunks and not self._decodes.count:
-            self._decide(self.now_s)
-        if not scheduler.chunks and not self._decodes.count:
-            return self._start(until_s)
-        self._plan(self.now_s)
-        return True
+        seen_s = self._seen_s if self._ahead else now_s
+        unseen = not pending or pending[0][0] > seen_s
+        if unseen and scheduler.quiet and self._plan_decodes():
+            return True
+        self._decide(seen_s)
+        if self._ahead and not scheduler.chunks and not decodes.count:
+            self._decide(now_s)
+        if scheduler.chunks or scheduler.catching_up:
+            self._plan_step()
+            return True
+        return self._plan_decodes() if decodes.count else self._start(until_s)
 
     def _decide(self, seen_s: float) -> None:
         pending = self._pending
@@ -257,44 +232,53 @@ class Engine:
         if scheduler.leaving:
             scheduler.release()
 
-    def _plan(self, now_s: float) -> None:
-        """Set out how long the decided batch runs unchanged, and how long its steps take."""
+    def _plan_step(self) -> None:
+        """Set out a single step, whatever is in it."""
+        decodes = self._decodes
+        self._start_s = self.now_s
+        self._first_s = self._step_time.step_s(
+            self._scheduler.chunks, decodes.count, decodes.kv_tokens(), decodes.window_sum()
+        )
+        self._slope_s = 0.0
+        self._end_s = self.now_s + self._first_s
+        self._planned = 1
+
+    def _plan_decodes(self) -> bool:
+        """Set out how many steps the same sequences decode; False if there are no blocks for a single one."""
         scheduler = self._scheduler
         decodes = self._decodes
+        room = scheduler.room()
+        steps = decodes.steps_to_change() if self._leap and not scheduler.unsettled else 1
+        if decodes.blocks_at_most(steps) > room and decodes.blocks(steps) > room:
+            steps = decodes.steps_within(room, steps)
+            if not steps:
+                return False
+        if not self._leap:
+            self._plan_step()
+            return True
         count = decodes.count
         kv_tokens = decodes.kv_tokens()
         window_sum = decodes.window_sum()
-        self._start_s = now_s
-        self._open = False
-        self._slope_s = 0.0
-        self._planned = 1
-        if scheduler.chunks or not self._leap or scheduler.unsettled:
-            self._first_s = self._step_time.step_s(scheduler.chunks, count, kv_tokens, window_sum)
-            self._end_s = now_s + self._first_s
-            return
         line = self._step_time.decode_line(count, kv_tokens, window_sum)
-        base_s, per_kv_s, per_window_s, kv_until, window_until = line
-        first_s = base_s + per_kv_s * kv_tokens + per_window_s * window_sum
-        kv_growth = decodes.kv_per_step
-        steps = decodes.steps_to_change()
-        slope_s = per_kv_s * kv_growth
-        if kv_tokens + kv_growth * (steps - 1) > kv_until:
-            steps = max(1, int((kv_until - kv_tokens) // kv_growth) + 1)
-        window_growth = decodes.window_per_step
-        if window_growth:
-            slope_s += per_window_s * window_growth
-            if window_sum + window_growth * (steps - 1) > window_until:
-                steps = max(1, int((window_until - window_sum) // window_growth) + 1)
-        free = self._limits.kv_blocks - scheduler.used
-        if decodes.growth(steps) > free:
-            steps = max(1, decodes.steps_within(free, steps))
-        self._first_s = first_s
+        base_s, per_kv_token_s, per_window_token_s, kv_until, window_until = line
+        growth = count * decodes.rate
+        slope_s = per_kv_token_s * growth
+        if kv_tokens + growth * (steps - 1) > kv_until:
+            steps = max(1, int((kv_until - kv_tokens) // growth) + 1)
+        growth = decodes.window_per_step()
+        if growth:
+            slope_s += per_window_token_s * growth
+            if window_sum + growth * (steps - 1) > window_until:
+                steps = max(1, int((window_until - window_sum) // growth) + 1)
+        self._start_s = self.now_s
+        self._first_s = first_s = base_s + per_kv_token_s * kv_tokens + per_window_token_s * window_sum
         self._slope_s = slope_s
+        self._end_s = self.now_s + elapsed_s(first_s, slope_s, steps)
         self._planned = steps
-        self._end_s = now_s + elapsed_s(first_s, slope_s, steps)
         self._open = not scheduler.waiting and count < self._limits.max_num_seqs
         if self._open and self._pending and self._pending[0][0] < self._end_s:
             self._cut(self._pending[0][0])
+        return True
 
     def _cut(self, ready_s: float) -> None:
         """Shorten the leap to end where somebody ready at that moment may be let in."""
@@ -326,20 +310,19 @@ class Engine:
             self.leaps += 1
         finished: list[Sequence] = []
         if count:
-            scheduler.used += decodes.growth(steps)
-            clock = decodes.clock
-            decodes.advance(steps)
-            self._output_tokens += count * (decodes.clock - clock)
             late = scheduler.catching_up
-            if count > len(late):
-                observer.decoded(count - len(late), steps, first_s, last_s)
-            for sequence in late:
-                gap_s = now_s - sequence.last_token_s
-                observer.decoded(1, 1, gap_s, gap_s)
-            finished = decodes.finished()
-            for sequence in finished:
-                self._output_tokens -= decodes.clock - sequence.finish
-                self._leave(sequence, decodes.leave(sequence))
+            clock = decodes.clock
+            finished = decodes.advance(steps)
+            self._output_tokens += count * (decodes.clock - clock)
+            if not late:
+                observer.decoded(count, steps, first_s, last_s)
+            else:
+                self._catch_up(count - len(late), late)
+        if scheduler.cache.active:
+            scheduler.sync_cache()
+        for sequence in finished:
+            self._output_tokens -= decodes.clock - sequence.finish
+            scheduler.retire(sequence, linger=self._ahead)
         if scheduler.chunks:
             for sequence, chunk in zip(scheduler.parts, scheduler.chunks, strict=True):
                 self.prompt_tokens += chunk.new_tokens
@@ -360,6 +343,15 @@ class Engine:
                 )
             )
 
+    def _catch_up(self, on_time: int, late: list[Sequence]) -> None:
+        """Tell the gaps of a step in which some sequences have waited for longer than the step."""
+        if on_time:
+            self._observer.decoded(on_time, 1, self._first_s, self._first_s)
+        for sequence in late:
+            gap_s = self.now_s - sequence.last_token_s
+            self._observer.decoded(1, 1, gap_s, gap_s)
+        self._scheduler.catching_up = []
+
     def _sample(self, sequence: Sequence, finished: list[Sequence]) -> None:
         """Give a sequence whose prompt is computed its next token."""
         scheduler = self._scheduler
@@ -373,15 +365,19 @@ class Engine:
         self._output_tokens += 1
         remaining = sequence.request.output_tokens - sequence.produced
         if remaining > 0:
+            scheduler.used -= sequence.blocks
             self._decodes.join(sequence, remaining)
         else:
             finished.append(sequence)
-            self._leave(sequence, sequence.blocks)
+            scheduler.retire(sequence, linger=self._ahead)
 
-    def _leave(self, sequence: Sequence, blocks: int) -> None:
-        """Give up the seat and the blocks of a finished sequence, though the next decision may come too early."""
-        self._scheduler.used -= blocks
-        if self._ahead:
-            self._scheduler.leaving.append((sequence, blocks))
-        else:
-            del self._scheduler.running[sequence.request.number]
+
+def _most_tokens(limits: Limits) -> int:
+    """Return the tokens of the longest request, prompt and output, that can run to its end when it is alone.
+
+    Its last token is never cached, but with speculation a step may go that far beyond the end.
+    """
+    beyond = -int(-limits.tokens_per_step // 1) - 2
+    tokens = range(limits.max_model_len + 1)
+    most = bisect_right(tokens, limits.kv_blocks, key=lambda total: limits.pages.of(max(0, total + beyond))) - 1
+    return most if limits.chunked_prefill else min(most, limits.max_num_batched_tokens)

@@ -13,17 +13,16 @@ from collections import deque
 from enova.core.engine.step_time import Chunk
 from enova.core.simulate.decodes import Decodes
 from enova.core.simulate.limits import Limits
+from enova.core.simulate.prefix_cache import PrefixCache
 from enova.core.simulate.sequence import Sequence
 
 
 class Scheduler:
-    """Seats, blocks and the queue. `decide` fills `chunks` and `parts`; all of `decodes` take part in the step
-    too.
+    """Seats, blocks and the queue. `decide` fills `chunks` and `parts`; all `decodes` take part in the step too.
 
     Without a long-prefill threshold at most one prompt is partly computed, and it is the last admitted: it took
-    all that was left of the budget. So decodes go first as long as the budget and the blocks do for all; only
-    where they do not, or where a threshold lets prompts be overtaken, does `_walk` go through all sequences one
-    by one.
+    all that was left of the budget. So decodes go first as long as the budget and the blocks do for all; only where
+    they do not, or where a threshold lets prompts be overtaken, does `_walk` go through all sequences one by one.
     """
 
     def __init__(self, limits: Limits, decodes: Decodes) -> None:
@@ -31,18 +30,20 @@ class Scheduler:
         self._pages = limits.pages
         self._budget = limits.max_num_batched_tokens
         self._decode_tokens = -int(-limits.tokens_per_step // 1)
+        self._most_decodes = self._budget // self._decode_tokens
         self._threshold = limits.long_prefill_token_threshold
         self.decodes = decodes
+        self.cache = PrefixCache(limits.pages)
         self.running: dict[int, Sequence] = {}
         """By number, in order of admission; those that are `leaving` included."""
         self.waiting: deque[Sequence] = deque()
         self.prefilling: list[Sequence] = []
-        self.leaving: list[tuple[Sequence, int]] = []
-        """Sequences that finished too late for the next decision to know, and blocks they hold till then."""
+        self.leaving: list[Sequence] = []
+        """Sequences that finished too late for the next decision to know."""
         self.late: list[Sequence] = []
-        """Decoding sequences the last step had no budget for."""
+        """Decoding sequences the last step had no budget for; they are not among `decodes` meanwhile."""
         self.used = 0
-        """Blocks held by sequences that are not `leaving`; those of decodes as of now, before the step."""
+        """Blocks held by all sequences but `decodes`, those that are shared counted for each that shares them."""
         self.chunks: list[Chunk] = []
         self.parts: list[Sequence] = []
         """The sequences of the chunks."""
@@ -52,39 +53,65 @@ class Scheduler:
         self.unsettled = False
         """Whether the next step may differ from this one although nothing arrives or finishes until then."""
 
+    @property
+    def quiet(self) -> bool:
+        """Return whether there is nothing to decide as long as decodes find blocks."""
+        if self.waiting or self.prefilling or self.leaving or self.late:
+            return False
+        return self.decodes.count <= self._most_decodes
+
+    def room(self) -> int:
+        """Return the blocks there are for decodes, those that they hold included."""
+        return self._limits.kv_blocks - self.used + self.cache.saved
+
     def decide(self, now_s: float) -> None:
         """Choose the batch of a step that starts now, or that starts next if decided ahead."""
         decodes = self.decodes
         self.chunks = []
         self.parts = []
-        for sequence in self.late:
-            decodes.join(sequence, sequence.request.output_tokens - sequence.produced)
         self.catching_up = self.late
+        for sequence in self.late:
+            self.used -= sequence.blocks
+            decodes.join(sequence, sequence.request.output_tokens - sequence.produced)
         self.late = []
-        free = self._limits.kv_blocks - self.used
-        for _, blocks in self.leaving:
-            free -= blocks
         budget = self._budget - decodes.count * self._decode_tokens
-        growth = decodes.growth(1) if decodes.count else 0
+        free = self.room() - decodes.blocks_at_most(1)
         preempted = False
-        if budget < 0 or growth > free or (self.prefilling and not self._continue(budget, free - growth)):
-            preempted = self._walk(now_s)
-            budget = self._budget - decodes.count * self._decode_tokens
-            growth = decodes.growth(1) if decodes.count else 0
-            free = self._limits.kv_blocks - self.used - sum(blocks for _, blocks in self.leaving)
-        elif self.prefilling:
-            free = self._limits.kv_blocks - self.used - sum(blocks for _, blocks in self.leaving)
+        if budget < 0 or free < 0 or self.prefilling:
+            free = self.room() - decodes.blocks(1)
+            if budget < 0 or free < 0 or not self._continue(budget, free):
+                preempted = self._walk(now_s)
+                budget = self._budget - decodes.count * self._decode_tokens
+            for chunk in self.chunks:
+                budget -= chunk.new_tokens
+            free = self.room() - decodes.blocks(1)
         if self.waiting and not preempted:
-            budget -= sum(chunk.new_tokens for chunk in self.chunks)
-            self._admit(now_s, budget, free - growth)
+            self._admit(now_s, budget, free)
         moved = preempted or bool(self.leaving)
         self.unsettled = bool(self.late or self.catching_up) or (moved and bool(self.waiting))
 
+    def retire(self, sequence: Sequence, *, linger: bool) -> None:
+        """Take in that a sequence has finished; `linger`: the next decision comes too early to know."""
+        if sequence.decoding:
+            sequence.computed = sequence.offset + self.decodes.clock
+            sequence.blocks = self.decodes.leave(sequence)
+            self.used += sequence.blocks
+        if linger:
+            self.leaving.append(sequence)
+        else:
+            del self.running[sequence.request.number]
+            self._free(sequence)
+
     def release(self) -> None:
         """Give back what those hold that left before the last decision was made."""
-        for sequence, _ in self.leaving:
-            self.running.pop(sequence.request.number, None)
+        for sequence in self.leaving:
+            del self.running[sequence.request.number]
+            self._free(sequence)
         self.leaving = []
+
+    def sync_cache(self, steps: int = 0) -> None:
+        """Let the prefix cache know what is allocated, with the blocks of so many more steps."""
+        self.cache.sync(self.room() - self.decodes.blocks(steps))
 
     def _continue(self, budget: int, free: int) -> bool:
         """Schedule the next part of all prompts already begun, or do nothing and return False."""
@@ -97,33 +124,40 @@ class Scheduler:
             new = min(wanted, budget)
             if threshold and new < wanted:
                 return False
-            blocks = self._pages.of(sequence.computed + new) if new else sequence.blocks
-            budget -= new
-            free -= blocks - sequence.blocks
-            if free < 0:
-                return False
             if new:
+                blocks = self._pages.of(sequence.computed + new)
+                budget -= new
+                free -= blocks - sequence.blocks
                 plan.append((sequence, new, blocks))
+        if free < 0:
+            return False
         for sequence, new, blocks in plan:
             self._schedule(sequence, new, blocks)
         return True
 
     def _schedule(self, sequence: Sequence, new: int, blocks: int) -> None:
-        """Put a piece of a prompt in the step."""
+        """Put a piece of a prompt in the step, after which its sequence holds so many blocks."""
+        computed = sequence.computed
+        caching = sequence.request.prefix >= 0 and self._limits.prefix_caching
+        if caching and not self.cache.active:
+            self.sync_cache()
         self.used += blocks - sequence.blocks
         sequence.blocks = blocks
-        computed = sequence.computed
         self.chunks.append(Chunk(new, computed, computed + new == sequence.target))
         self.parts.append(sequence)
+        if caching:
+            self.cache.extend(sequence, computed + new)
 
     def _walk(self, now_s: float) -> bool:
         """Schedule all that runs, one by one in order; return whether any was preempted."""
         decodes = self.decodes
         budget = self._budget
-        free = self._limits.kv_blocks - self.used - sum(blocks for _, blocks in self.leaving)
+        granted = 0
         preempted = False
+        free = self.room() - decodes.blocks()
         for sequence in list(self.running.values()):
-            if sequence.request.number not in self.running:
+            number = sequence.request.number
+            if number not in self.running:
                 break
             if sequence.decoding:
                 new = self._decode_tokens
@@ -133,82 +167,112 @@ class Scheduler:
                 blocks = self._pages.of(sequence.computed + new) - sequence.blocks
             else:
                 continue
-            if budget < new or budget <= 0:
+            if budget < max(new, 1):
                 if sequence.decoding:
                     self._miss(sequence, now_s)
                 continue
-            while blocks > free and sequence.request.number in self.running:
-                free += self._preempt(now_s)
+            while blocks > free and number in self.running:
+                self._preempt(now_s)
                 preempted = True
-            if sequence.request.number not in self.running:
+                free = self.room() - decodes.blocks() - granted
+            if number not in self.running:
                 break
             free -= blocks
             budget -= new
-            if not sequence.decoding:
+            if sequence.decoding:
+                granted += blocks
+            else:
                 self._schedule(sequence, new, sequence.blocks + blocks)
         return preempted
 
-    def _miss(self, sequence: Sequence, now_s: float) -> None:
-        """Leave a decoding sequence out of this step."""
+    def _stop(self, sequence: Sequence, now_s: float) -> None:
+        """Take a sequence out of the decodes though it is not done."""
         sequence.produced = self.decodes.produced(sequence)
-        sequence.target = sequence.request.prompt_tokens + sequence.produced - 1
+        sequence.computed = sequence.offset + self.decodes.clock
         sequence.blocks = self.decodes.leave(sequence)
+        self.used += sequence.blocks
         if sequence in self.catching_up:
             self.catching_up.remove(sequence)
         else:
             sequence.last_token_s = now_s
+
+    def _miss(self, sequence: Sequence, now_s: float) -> None:
+        """Leave a decoding sequence out of this step."""
+        self._stop(sequence, now_s)
+        sequence.target = sequence.computed
         self.late.append(sequence)
 
-    def _preempt(self, now_s: float) -> int:
-        """Take its place from the last admitted; return the blocks that are free for it."""
+    def _preempt(self, now_s: float) -> None:
+        """Take its place from the last admitted."""
+        if self._limits.prefix_caching and not self.cache.active:
+            self.sync_cache()
         _, victim = self.running.popitem()
-        for index, (sequence, blocks) in enumerate(self.leaving):
-            if sequence is victim:
-                del self.leaving[index]
-                return blocks
+        if victim in self.leaving:
+            self.leaving.remove(victim)
+            self._free(victim)
+            return
         if victim.decoding:
-            victim.produced = self.decodes.produced(victim)
-            blocks = self.decodes.leave(victim)
-            if victim in self.catching_up:
-                self.catching_up.remove(victim)
-            else:
-                victim.last_token_s = now_s
+            self._stop(victim, now_s)
         else:
-            blocks = victim.blocks
             self.prefilling.remove(victim)
-        self.used -= blocks
-        victim.blocks = victim.computed = 0
+        self._free(victim, keep=True)
+        victim.computed = 0
         victim.target = victim.request.prompt_tokens + victim.produced
         victim.preemptions += 1
         self.preemptions += 1
         self.waiting.appendleft(victim)
-        return blocks
+
+    def _free(self, sequence: Sequence, *, keep: bool = False) -> None:
+        """Give back the blocks of a sequence; `keep`: it will come back and may look for what was in them."""
+        self.used -= sequence.blocks
+        sequence.blocks = 0
+        if self.cache.active or (keep and self._limits.prefix_caching):
+            self.cache.give(sequence, sequence.computed, keep=keep)
 
     def _admit(self, now_s: float, budget: int, free: int) -> None:
-        """Let in who waits, in order, as far as seats, budget and blocks go."""
+        """Let in who waits, in order, as far as seats, budget and blocks go; at least `free` blocks are free."""
         limits = self._limits
         waiting = self.waiting
         running = self.running
         of = self._pages.of
+        exact = False
         while waiting and budget > 0 and len(running) < limits.max_num_seqs:
             sequence = waiting[0]
             target = sequence.target
-            new = target
+            shared = found = 0
+            cached = limits.prefix_caching and (self.cache.active or sequence.request.prefix >= 0)
+            if cached:
+                self.sync_cache(1)
+                shared, found = self.cache.find(sequence)
+                shared_blocks = self.cache.span(0, shared)
+                free = self.cache.free + shared_blocks - self.cache.waking(sequence, shared)
+                exact = True
+            computed = found * self._pages.block_size
+            new = target - computed
             if 0 < self._threshold < new:
                 new = self._threshold
             if new > budget:
                 if not limits.chunked_prefill:
                     break
                 new = budget
-            blocks = of(new)
-            if (of(target) if limits.reserve_full_prompt else blocks) > free - (
-                limits.watermark_blocks if running else 0
-            ):
-                break
+            blocks = of(computed + new)
+            needed = of(target) if limits.reserve_full_prompt else blocks
+            if running:
+                needed += limits.watermark_blocks
+            if needed > free:
+                if exact:
+                    break
+                exact = True
+                free = self.room() - self.decodes.blocks(1)
+                continue
             waiting.popleft()
             running[sequence.request.number] = sequence
             if sequence.scheduled_s < 0:
                 sequence.scheduled_s = now_s
+                sequence.cached_tokens = computed
+            if cached:
+                self.cache.hold(sequence, shared, found)
+                sequence.computed = computed
             self.prefilling.append(sequence)
             self._schedule(sequence, new, blocks)
             budget -= new
