@@ -75,7 +75,7 @@ class _Kind:
 
 def kv_layout(setup: EngineSetup) -> KvLayout:
     """Return the layout of a setup's KV cache."""
-    kinds = [_kind(setup, entry) for entry in setup.model.attention]
+    kinds = [_kind(setup, entry) for entry in setup.model.attention if not entry.shares_cache]
     stages = stage_layers(setup.model.layers, setup.pipeline_parallel)
     shares = [layers / setup.model.layers for layers in stages]
     if len({(kind.kind, kind.window_tokens) for kind in kinds}) == 1:

@@ -34,6 +34,8 @@ class Attention:
     """LINEAR only: bytes of one sequence's state in one layer."""
     sparse_tokens: int | None = None
     """Attention to the best k tokens only, of those an indexer picked (DeepSeek sparse attention)."""
+    shares_cache: bool = False
+    """Reads the KV cache of an earlier layer of its kind and has none of its own (Gemma 4 E4B)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,7 @@ class ModelCard:
     weight_bytes: int | None = None
     """As stored, from safetensors metadata; None: computed from the architecture."""
     vision_parameters: int = 0
-    """Parameters beside the language model that are loaded with it (vision tower, projector)."""
+    """Parameters beside the language model that are loaded with it (vision tower, projector, per-layer tables)."""
 
     @property
     def window_tokens(self) -> int | None:
