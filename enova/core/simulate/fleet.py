@@ -77,13 +77,13 @@ class Fleet:
         """Return how long replicas have existed, added up, from the first second to this one."""
         return sum(max(0.0, min(replica.stopped_s, until_s) - replica.started_s) for replica in self.replicas)
 
-    def serve(self, requests: Iterable[Request], until_s: float = inf) -> None:
+    def serve(self, requests: Iterable[Request]) -> None:
         """Serve an open loop: requests in the order of their arrival, whatever becomes of those before."""
         self._sources += 1
-        self._env.process(self._arrivals(requests, until_s))
-        while self._env.peek() <= until_s and self._env.peek() < inf:
+        arrivals = self._env.process(self._arrivals(requests))
+        while not arrivals.processed:
             self._env.step()
-        self._advance(self.replicas, until_s)
+        self._finish()
 
     def serve_users(
         self,
@@ -96,11 +96,12 @@ class Fleet:
     ) -> None:
         """Serve a closed loop: each user sends a request, waits for the end of the answer, thinks, sends the next.
 
-        Users begin one after another within `ramp_s`. A request's arrival is the moment it is sent.
+        Users begin one after another within `ramp_s`, and send nothing after `until_s`. A request's arrival is the
+        moment it is sent.
         """
 
         def send(now_s: float) -> None:
-            request = next(requests, None)
+            request = next(requests, None) if now_s <= until_s else None
             if request is None:
                 self._sources -= 1
             else:
@@ -110,23 +111,27 @@ class Fleet:
         self._sources += users
         for user in range(users):
             self._at(ramp_s * user / users, send)
-        now_s = 0.0
-        while now_s <= until_s and now_s < inf:
-            while self._env.peek() <= now_s:
-                self._env.step()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Let everything happen, in order, until nobody sends any more and all is answered."""
+        env = self._env
+        now_s = env.now
+        while True:
+            while env.peek() <= now_s:
+                env.step()
             # What users do at a moment comes first: asking an engine what is next settles who is in its batch.
             due_s = min(replica.engine.next_s for replica in self.replicas)
-            now_s = min(due_s, self._env.peek())
-            if due_s == now_s <= until_s:
+            if due_s == inf and not self._sources:
+                return
+            now_s = min(due_s, env.peek())
+            if due_s == now_s:
                 self._advance(self.replicas, now_s)
-        self._advance(self.replicas, until_s)
 
-    def _arrivals(self, requests: Iterable[Request], until_s: float) -> Generator[simpy.Event]:
+    def _arrivals(self, requests: Iterable[Request]) -> Generator[simpy.Event]:
         env = self._env
         for request in requests:
             arrival_s = request.arrival_s
-            if arrival_s > until_s:
-                break
             # While nothing else is due before it, an arrival need not go through simpy's queue.
             if arrival_s >= env.peek():
                 yield env.timeout(arrival_s - env.now)

@@ -87,14 +87,21 @@ def test_requests_over_the_model_length_are_rejected_and_others_served() -> None
     assert [served.request.number for served in tally.answers] == [1]
 
 
-def test_time_may_run_out() -> None:
-    tally = Tally()
-    served = fleet(tally, [replica()])
-    served.serve(every(0.3, 10), until_s=1.0)
+def test_what_would_happen_after_the_last_answer_does_not() -> None:
+    served = fleet(Tally(), [replica()], Scale(1.0, 2), Scale(1e6, 9))
+    served.serve(every(0.3, 10))
 
-    # Sent at 0, 0.3, 0.6 and 0.9; only those of 0 and 0.3 are done at 1.0, each after 0.5 s.
-    assert [answer.request.number for answer in tally.answers] == [0, 1]
-    assert served.look()[0].in_flight == 2
+    assert len(served.replicas) == 2
+    assert served.replicas[0].engine.now_s == pytest.approx(2.7 + 0.5)
+
+
+def test_users_send_nothing_after_the_end_and_get_their_last_answer() -> None:
+    tally = Tally()
+    fleet(tally, [replica()]).serve_users(iter(every(0, 99)), 2, lambda: 0.1, until_s=2.0)
+
+    # At 0, 0.6, 1.2 and 1.8 s, each answered 0.5 s later.
+    assert len(tally.answers) == 8
+    assert tally.answers[-1].finished_s == pytest.approx(2.3)
 
 
 def test_a_closed_loop_never_has_more_requests_than_users() -> None:
@@ -274,7 +281,7 @@ def test_ticks_see_the_fleet_and_set_its_size() -> None:
 
     one, two = (Stage.READY,), (Stage.READY, Stage.READY)
     starting = (Stage.READY, Stage.STARTING)
-    assert looks == [(10, one), (20, starting), (30, two), (40, two), (50, one), (60, one)]
+    assert looks == [(10, one), (20, starting), (30, two), (40, two), (50, one)]
     assert served.replicas[1].stopped_s >= 40.0
 
 
