@@ -55,11 +55,11 @@ class Hub:
             NotOnHub: it is not there, is not ours to see, or the hub does not answer.
             CannotModel: its config.json is not understood.
         """
-        from huggingface_hub.errors import (
+        from huggingface_hub.errors import (  # type: ignore[attr-defined]
             EntryNotFoundError,
             HfHubHTTPError,
             HFValidationError,
-            HTTPError,  # type: ignore[attr-defined]
+            HTTPError,
             OfflineModeIsEnabled,
         )
 

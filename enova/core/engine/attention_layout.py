@@ -23,9 +23,11 @@ def attention_layout(keys: ConfigKeys, layout: Layout, layers: int) -> tuple[Att
     kinds = _kinds(keys, layout, layers)
     recurrent = recurrent_layer(keys) if AttentionKind.LINEAR in kinds else full
     by_kind = {AttentionKind.FULL: full, AttentionKind.SLIDING: sliding, AttentionKind.LINEAR: recurrent}
+    own_caches = layers - keys.number("num_kv_shared_layers", default=0)
     counts: dict[Attention, int] = {}
-    for kind in kinds:
-        counts[by_kind[kind]] = counts.get(by_kind[kind], 0) + 1
+    for number, kind in enumerate(kinds):
+        layer = replace(by_kind[kind], shares_cache=number >= own_caches)
+        counts[layer] = counts.get(layer, 0) + 1
     return tuple(replace(layer, layers=count) for layer, count in counts.items())
 
 
@@ -62,10 +64,13 @@ def _full_layer(keys: ConfigKeys) -> Attention:
     heads = keys.number("num_attention_heads", "n_head", "n_heads", "num_heads")
     head_dim = _head_dim(keys, heads)
     wide = keys.number("global_head_dim", default=head_dim)
+    kv_heads = _kv_heads(keys, heads)
+    if keys.flag("attention_k_eq_v", default=False):
+        kv_heads = keys.number("num_global_key_value_heads", default=kv_heads)
     return Attention(
         layers=1,
         heads=heads,
-        kv_heads=keys.number("num_global_key_value_heads", default=_kv_heads(keys, heads)),
+        kv_heads=kv_heads,
         head_dim=wide,
         head_dim_v=keys.number("v_head_dim", default=wide),
         sparse_tokens=keys.number("index_topk", default=0) or None,
@@ -127,6 +132,9 @@ def _kinds(keys: ConfigKeys, layout: Layout, layers: int) -> Sequence[AttentionK
     words = keys.words("layer_types", layers)
     if words is not None:
         return [_kind_of(word) for word in words]
+    pattern = keys.get("hybrid_override_pattern")
+    if isinstance(pattern, str):
+        return [AttentionKind.FULL if sign == "*" else AttentionKind.LINEAR for sign in pattern if sign in "M*"]
     flags = keys.get("hybrid_layer_pattern")
     if isinstance(flags, list):
         return [AttentionKind.SLIDING if flag else AttentionKind.FULL for flag in flags[:layers]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enova.core.engine.config_keys import ConfigKeys
 from enova.core.engine.model_card import Experts
+from enova.errors import CannotModel
 
 COUNT = (
     "num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", "num_routed_experts",
@@ -32,6 +33,10 @@ def experts_of(keys: ConfigKeys, layers: int) -> Experts | None:
     sparse = _sparse_layers(keys, layers)
     if count <= 1 or sparse == 0:
         return None
+    if keys.get("moe_latent_size"):
+        raise CannotModel(
+            f"cannot model {keys.name} because its experts work in a space narrower than the model's"
+        )
     width = keys.number("moe_intermediate_size", "expert_intermediate_size", "intermediate_size")
     return Experts(
         layers=sparse,

@@ -34,8 +34,6 @@ class Family:
 
     layout: Layout = Layout.UNIFORM
     gated: bool = True
-    mlp: bool = True
-    """Whether layers have an MLP at all."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Keys that may be left out, and what they are then."""
 
@@ -65,7 +63,20 @@ _GEMMA3 = Family(
         sliding_window_pattern=6,
     ),
 )
-_GEMMA4 = Family(layout=Layout.LAST_OF_PERIOD, defaults=_tied(sliding_window_pattern=6))
+_GEMMA4 = Family(
+    layout=Layout.LAST_OF_PERIOD,
+    defaults=_tied(
+        head_dim=256,
+        global_head_dim=512,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+        vocab_size=262144,
+        max_position_embeddings=131072,
+        sliding_window=512,
+        sliding_window_pattern=6,
+        hidden_size_per_layer_input=256,
+    ),
+)
 _LLAMA4 = Family(layout=Layout.CHUNKED, defaults={"interleave_moe_layer_step": 1, "attention_chunk_size": 8192})
 _GPT_OSS = Family(layout=Layout.LAST_OF_PERIOD, defaults={"sliding_window_pattern": 2})
 _COHERE2 = Family(layout=Layout.LAST_OF_PERIOD, defaults=_tied(sliding_window_pattern=4))
@@ -170,6 +181,7 @@ FAMILIES: Mapping[str, Family] = {
     # Recurrent layers among the others.
     "BambaForCausalLM": _HYBRID,
     "JambaForCausalLM": Family(layout=Layout.HYBRID, defaults={"attn_layer_period": 8, "attn_layer_offset": 4}),
+    "NemotronHForCausalLM": Family(layout=Layout.HYBRID, gated=False),
     "MiniMaxForCausalLM": _HYBRID,
     "MiniMaxM1ForCausalLM": _HYBRID,
     "MiniMaxText01ForCausalLM": _HYBRID,
@@ -205,7 +217,6 @@ REFUSED: Mapping[str, str] = {
     "MiniMaxM3ForCausalLM": "its sparse attention picks blocks in a way that is not modelled",
     "MiniMaxM3SparseForConditionalGeneration": "its sparse attention picks blocks in a way that is not modelled",
     "MllamaForConditionalGeneration": "its layers of cross attention look at pictures",
-    "NemotronHForCausalLM": "its layers hold either attention, an MLP or a state, not two of them",
     "T5ForConditionalGeneration": "it is an encoder and a decoder",
     "WhisperForConditionalGeneration": "it is an encoder and a decoder",
 }

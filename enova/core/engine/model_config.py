@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from enova.core.engine.attention_layout import attention_layout, latent_of, max_model_len_of
@@ -13,7 +13,7 @@ from enova.core.engine.expert_layout import experts_of
 from enova.core.engine.families import FAMILIES, REFUSED, Family, Layout
 from enova.core.engine.model_card import Attention, Experts, ModelCard
 from enova.core.engine.quantization import formats_of
-from enova.core.engine.vision_tower import vision_parameters
+from enova.core.engine.vision_tower import per_layer_parameters, vision_parameters
 from enova.errors import CannotModel
 
 
@@ -38,8 +38,6 @@ def card_of(
     architecture = _architecture(config, name)
     family = _family(architecture, name)
     keys = ConfigKeys(config, name=name, defaults=family.defaults)
-    if keys.number("num_kv_shared_layers", default=0):
-        raise CannotModel(f"cannot model {name} because its last layers share the KV caches of earlier ones")
     hidden_size = keys.number("hidden_size", "n_embd", "d_model", "model_dim")
     stack = _stack(keys, family)
     max_model_len = max_model_len_of(keys)
@@ -62,8 +60,11 @@ def card_of(
         max_model_len=max_model_len,
         parameters=parameters,
         weight_bytes=weight_bytes,
-        vision_parameters=vision_parameters(config, hidden_size),
+        vision_parameters=vision_parameters(config, hidden_size) + per_layer_parameters(keys, stack.layers),
     )
+
+
+NO_EXPERTS = Experts(layers=0, count=0, per_token=0, intermediate_size=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,29 @@ def _family(architecture: str, name: str) -> Family:
 
 def _stack(keys: ConfigKeys, family: Family) -> _Stack:
     layers = keys.number("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    pattern = keys.get("hybrid_override_pattern")
+    if isinstance(pattern, str):
+        return _alternating(keys, family, pattern)
     experts = experts_of(keys, layers)
     dense = 0
-    if family.mlp and (experts is None or experts.layers < layers):
-        dense = _dense_width(keys)
+    if experts is None or experts.layers < layers:
+        dense = _dense_width(keys, layers)
     return _Stack(layers, dense, attention_layout(keys, family.layout, layers), experts)
 
 
-def _dense_width(keys: ConfigKeys) -> int:
+def _alternating(keys: ConfigKeys, family: Family, pattern: str) -> _Stack:
+    """Nemotron-H: its layers hold attention (*), a state (M), an MLP (-) or experts (E), one each.
+
+    Here one that mixes tokens and the MLP behind it are a layer; where there are fewer MLPs, each stands for its
+    share of them, so that sums over layers are right.
+    """
+    mixers, sparse, dense = sum(pattern.count(sign) for sign in "M*"), pattern.count("E"), pattern.count("-")
+    experts = replace(experts_of(keys, mixers) or NO_EXPERTS, layers=sparse) if sparse else None
+    width = round(keys.number("intermediate_size") * dense / max(mixers - sparse, 1))
+    return _Stack(mixers, width, attention_layout(keys, family.layout, mixers), experts)
+
+
+def _dense_width(keys: ConfigKeys, layers: int) -> int:
     nested = keys.get("ffn_config")
     if isinstance(nested, Mapping) and isinstance(nested.get("ffn_hidden_size"), int):
         return int(nested["ffn_hidden_size"])
@@ -115,7 +131,11 @@ def _dense_width(keys: ConfigKeys) -> int:
         "intermediate_size_mlp", "intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner", default=0
     )
     # GPT-2 and its descendants leave it out where it is four times the width.
-    return written or 4 * keys.number("hidden_size", "n_embd", "d_model")
+    width = written or 4 * keys.number("hidden_size", "n_embd", "d_model")
+    if keys.flag("use_double_wide_mlp", default=False):
+        # Gemma 4 E2B: twice as wide where caches are shared. The mean keeps sums over layers right.
+        width = round(width * (1 + keys.number("num_kv_shared_layers", default=0) / layers))
+    return width
 
 
 def _tied(keys: ConfigKeys) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from enova.core.engine.config_keys import ConfigKeys
+
 PATCH_VALUES = 3 * 14 * 14
 """Colours and pixels of a patch, where the config does not say."""
 
@@ -30,6 +32,13 @@ def vision_parameters(config: Mapping[str, Any], hidden_size: int) -> int:
     tower = layers * (4 * width * width + (3 if gated else 2) * width * mlp) + patch * width
     merged = width * (_first(vision, "spatial_merge_size") or _merge(vision)) ** 2
     return tower + merged * merged + merged * hidden_size
+
+
+def per_layer_parameters(keys: ConfigKeys, layers: int) -> int:
+    """Return the parameters of embeddings that each layer adds (Gemma 4 E2B, E4B): looked up, hardly computed."""
+    width = keys.number("hidden_size_per_layer_input", default=0)
+    rows = keys.number("vocab_size_per_layer_input", "vocab_size")
+    return width * layers * (rows + 3 * keys.number("hidden_size")) if width else 0
 
 
 def _merge(vision: Mapping[str, Any]) -> int:
