@@ -21,13 +21,18 @@ class Benchmark:
     users: int
     prompt_tokens: tuple[int, ...]
     output_tokens: tuple[int, ...]
+    prompts: tuple[int, ...] = ()
+    """Which prompt each request has, where they repeat; empty: no two have anything in common."""
     uncounted: int = 0
     """So many requests, the first ones, are sent but are not in the means."""
 
     def requests(self) -> Iterator[Request]:
         """Yield the requests in the order they are sent, all at time 0."""
         for number, (prompt, output) in enumerate(zip(self.prompt_tokens, self.output_tokens, strict=True)):
-            yield Request(number, 0.0, prompt, output)
+            if self.prompts:
+                yield Request(number, 0.0, prompt, output, prefix=self.prompts[number], prefix_tokens=prompt)
+            else:
+                yield Request(number, 0.0, prompt, output)
 
 
 def random_lengths(
@@ -44,3 +49,8 @@ def random_lengths(
         for length in (isl, osl)
     ]
     return drawn[0], drawn[1]
+
+
+def repeated_prompts(distinct: int, requests: int, *, seed: int = 0) -> tuple[int, ...]:
+    """Return which of `distinct` prompts each request has, all of them equally likely each time."""
+    return tuple(np.random.RandomState(seed).randint(0, distinct, size=requests).tolist())

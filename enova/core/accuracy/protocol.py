@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from enova.core.accuracy.benchmark import Benchmark, random_lengths
+from enova.core.accuracy.benchmark import Benchmark, random_lengths, repeated_prompts
 from enova.core.accuracy.point import ServingPoint
 from enova.core.engine.model_card import ModelCard
 from enova.core.engine.numbers import Numbers
@@ -46,6 +46,8 @@ class Clients(_Strict):
     prompts_per_user: int
     range_ratio: float
     """Lengths are uniform between this share of the nominal length and the nominal length."""
+    distinct_prompts: int | None = None
+    """Requests draw from so many prompts, so that the prefix cache finds many of them; None: all are different."""
     settled: bool = False
     """Each user's first request is not counted: whoever measured waited until the start was over."""
 
@@ -99,7 +101,7 @@ class Protocol:
 
     def load(self, point: ServingPoint) -> Benchmark:
         """Return the requests that were sent."""
-        prompts = self.clients.prompts_per_user * point.users
+        prompts, distinct = self.clients.prompts_per_user * point.users, self.clients.distinct_prompts
         prompt_tokens, output_tokens = random_lengths(
             point.isl, point.osl, prompts, range_ratio=self.clients.range_ratio
         )
@@ -107,6 +109,7 @@ class Protocol:
             users=point.users,
             prompt_tokens=prompt_tokens,
             output_tokens=output_tokens,
+            prompts=repeated_prompts(distinct, prompts) if distinct else (),
             uncounted=point.users if self.clients.settled else 0,
         )
 
