@@ -1,11 +1,11 @@
-"""Measure how fast services are simulated: requests and steps a second, how they grow, and how much memory it takes.
+"""Measure how fast services are simulated: requests and steps a second, how that grows, and memory.
 
     uv run python benchmarks/bench_simulate.py [MOST_REQUESTS]
 
 A simulation is all of it: drawing the load, the router, the engines, the statistics. It runs in one thread and
-waits for nothing, so it is timed in CPU seconds, which other work on the machine blurs less. Memory is measured for
-100,000, 1,000,000… requests, up to MOST_REQUESTS (default 1,000,000), each in a process of its own. The goals: 100
-times the requests a second of Vidur, 20 times those of BLIS, memory that does not grow.
+waits for nothing, so it is timed in CPU seconds, which other work on the machine blurs less. Memory is measured
+for 100,000, 1,000,000… requests, up to MOST_REQUESTS (default 1,000,000), each in a process of its own. The goals:
+100 times the requests a second of Vidur, 20 times those of BLIS, memory that does not grow.
 
 The peers' figures are from other runs on another machine (2 cores of an AMD EPYC) with the same kind of load:
 prompts of 1,155 and answers of 211 tokens on average, as in Azure's conversation trace. So ratios are rough.
