@@ -82,8 +82,9 @@ class Scheduler:
             if budget < 0 or free < 0 or not self._continue(budget, free):
                 preempted = self._walk(now_s)
                 budget = self._budget - decodes.count * self._decode_tokens
-            for chunk in self.chunks:
+            for sequence, chunk in zip(self.parts, self.chunks, strict=True):
                 budget -= chunk.new_tokens
+                self._note_prefix(sequence, chunk)
             free = self.room() - decodes.blocks(1)
         if self.waiting and not preempted:
             self._admit(now_s, budget, free)
@@ -104,6 +105,8 @@ class Scheduler:
 
     def release(self) -> None:
         """Give back what those hold that left before the last decision was made."""
+        if self.cache.active:
+            self.sync_cache(1)
         for sequence in self.leaving:
             del self.running[sequence.request.number]
             self._free(sequence)
@@ -138,15 +141,16 @@ class Scheduler:
     def _schedule(self, sequence: Sequence, new: int, blocks: int) -> None:
         """Put a piece of a prompt in the step, after which its sequence holds so many blocks."""
         computed = sequence.computed
-        caching = sequence.request.prefix >= 0 and self._limits.prefix_caching
-        if caching and not self.cache.active:
-            self.sync_cache()
         self.used += blocks - sequence.blocks
         sequence.blocks = blocks
         self.chunks.append(Chunk(new, computed, computed + new == sequence.target))
         self.parts.append(sequence)
-        if caching:
-            self.cache.extend(sequence, computed + new)
+
+    def _note_prefix(self, sequence: Sequence, chunk: Chunk) -> None:
+        """Let others find what this step computes of a shared prefix; blocks are handed out, and overwritten, first."""
+        if sequence.request.prefix >= 0 and self._limits.prefix_caching:
+            self.sync_cache(1)
+            self.cache.extend(sequence, chunk.context_tokens + chunk.new_tokens)
 
     def _walk(self, now_s: float) -> bool:
         """Schedule all that runs, one by one in order; return whether any was preempted."""
@@ -275,5 +279,6 @@ class Scheduler:
                 sequence.computed = computed
             self.prefilling.append(sequence)
             self._schedule(sequence, new, blocks)
+            self._note_prefix(sequence, self.chunks[-1])
             budget -= new
             free -= blocks
