@@ -1,0 +1,121 @@
+"""vLLM's `/metrics` read into snapshots, one for each engine behind the address."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+
+import httpx
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from enova.core.engine.snapshot import Snapshot
+from enova.errors import ObserveError
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "running": ("vllm:num_requests_running",),
+    "waiting": ("vllm:num_requests_waiting",),
+    # gpu_cache_usage_perc until 0.10
+    "kv_usage": ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+    "steps": ("vllm:iteration_tokens_total_count",),
+    "prompt_tokens": ("vllm:prompt_tokens_total",),
+    # prefix_cache_hits_total since 0.10, with gpu_ before it until then; prompt_tokens_cached_total since 0.16
+    "cached_tokens": (
+        "vllm:prompt_tokens_cached_total",
+        "vllm:prefix_cache_hits_total",
+        "vllm:gpu_prefix_cache_hits_total",
+    ),
+    "output_tokens": ("vllm:generation_tokens_total",),
+    "first_tokens": ("vllm:time_to_first_token_seconds_count",),
+    # time_per_output_token_seconds of old; request_time_per_output_token_seconds is another: one mean a request
+    "gaps": ("vllm:inter_token_latency_seconds_count", "vllm:time_per_output_token_seconds_count"),
+    "gaps_s": ("vllm:inter_token_latency_seconds_sum", "vllm:time_per_output_token_seconds_sum"),
+    "finished": ("vllm:e2e_request_latency_seconds_count",),
+    "finished_prompt_tokens": ("vllm:request_prompt_tokens_sum",),
+    "finished_output_tokens": ("vllm:request_generation_tokens_sum",),
+    "latency_s": ("vllm:e2e_request_latency_seconds_sum",),
+    "queue_s": ("vllm:request_queue_time_seconds_sum",),
+    "prefill_s": ("vllm:request_prefill_time_seconds_sum",),
+    "decode_s": ("vllm:request_decode_time_seconds_sum",),
+    "preemptions": ("vllm:num_preemptions_total",),
+}
+"""What the fields of a snapshot are called, newest name first."""
+ANSWERS = "http_request_duration_seconds"
+COMPLETIONS = frozenset({"/v1/completions", "/v1/chat/completions", "/v1/responses"})
+CACHE = "vllm:cache_config_info"
+
+
+class HttpMetrics:
+    """Read the metrics of one server, over and over."""
+
+    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+        self._url = url
+        self._client = httpx.Client(timeout=timeout_s, trust_env=False)
+
+    def read(self) -> dict[str, Snapshot]:
+        """Return a snapshot of each engine by its label; raise ObserveError if there was no answer.
+
+        Its time is the middle of the call.
+        """
+        before_s = time.monotonic()
+        try:
+            answer = self._client.get(f"{self._url}/metrics").raise_for_status()
+            return snapshots_of(answer.text, at_s=(before_s + time.monotonic()) / 2)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise ObserveError(
+                f"metrics of {self._url} could not be read: {error}",
+                hint="check the address; a server started with --disable-log-stats has no metrics",
+            ) from error
+
+    def close(self) -> None:
+        """Give up its connection."""
+        self._client.close()
+
+
+def snapshots_of(exposition: str, *, at_s: float) -> dict[str, Snapshot]:
+    """Return a snapshot of each engine by its label, from a page read at `at_s`. Bad text is a ValueError."""
+    values: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    capacities: dict[str, float] = {}
+    answered: dict[str, float] = defaultdict(float)
+    for family in text_string_to_metric_families(exposition):
+        if family.name == CACHE:
+            capacities |= _capacities(family)
+        for sample in family.samples:
+            if sample.name.startswith(ANSWERS) and sample.labels.get("handler") in COMPLETIONS:
+                answered[sample.name] += sample.value
+            elif sample.name in _READ and math.isfinite(sample.value):
+                values[sample.labels.get("engine", "0")][sample.name] += sample.value
+    # Answers are counted for the server as a whole; with several engines nobody knows whose they are.
+    http = answered if len(values) == 1 else {}
+    return {
+        engine: Snapshot(
+            at_s=at_s,
+            kv_tokens_capacity=capacities.get(engine),
+            answers=http.get(f"{ANSWERS}_count"),
+            answers_s=http.get(f"{ANSWERS}_sum"),
+            **{field: _first(found, names) for field, names in NAMES.items()},
+        )
+        for engine, found in sorted(values.items())
+    }
+
+
+_READ = frozenset(name for names in NAMES.values() for name in names)
+
+
+def _first(found: dict[str, float], names: tuple[str, ...]) -> float | None:
+    return next((found[name] for name in names if name in found), None)
+
+
+def _capacities(family: Metric) -> dict[str, float]:
+    """Return the tokens each engine's cache holds, where it says so, or how many blocks of what size it has."""
+    result = {}
+    for sample in family.samples:
+        labels = sample.labels
+        tokens = labels.get("kv_cache_size_tokens", "")
+        blocks, size = labels.get("num_gpu_blocks", ""), labels.get("block_size", "")
+        if tokens.isdecimal():
+            result[labels.get("engine", "0")] = float(tokens)
+        elif blocks.isdecimal() and size.isdecimal():
+            result[labels.get("engine", "0")] = float(blocks) * float(size)
+    return result

@@ -1,0 +1,59 @@
+"""What requests spend in an API server, from what is left of their latencies once the engine's part is off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from enova.core.engine.calibration import Calibration, Work
+from enova.core.engine.snapshot import Snapshot, known
+from enova.core.engine.step_time import Frontend
+from enova.core.engine.windows import quiet_stretches, windows_of
+
+FOR_FRONTEND = ("latency_s", "queue_s", "prefill_s", "decode_s", "finished")
+
+
+def frontend_of(snapshots: Sequence[Snapshot], calibration: Calibration) -> Frontend | None:
+    """Return what a request spends outside the scheduler; None if that cannot be told.
+
+    Only stretches without a queue are looked at, and of what is left there the wait for the end of the running
+    step is taken off: the scheduler sees an arrival only then, so it is in no queue's time. All is put before the
+    scheduler: means cannot tell, and the sum is what users feel.
+    """
+    if any(snapshot.lacks(*FOR_FRONTEND) for snapshot in snapshots):
+        return None
+    pairs = windows_of(snapshots)
+    left_s, weights = [], []
+    for grown, began in quiet_stretches(pairs):
+        finished = known(grown.finished)
+        engine_s = known(grown.queue_s) + known(grown.prefill_s) + known(grown.decode_s)
+        wait_s = _wait_s(grown, began, calibration)
+        left_s.append((known(grown.latency_s) - engine_s) / finished - wait_s)
+        weights.append(finished)
+    if not any(known((b - a).finished) for a, b in pairs):
+        return None
+    inside_s = max(0.0, float(np.average(left_s, weights=weights))) if left_s else 0.0
+    return Frontend(inside_s + _http_s(pairs), 0.0, 0.0)
+
+
+def _wait_s(grown: Snapshot, began: Sequence[Snapshot], calibration: Calibration) -> float:
+    """Return the mean time an arrival waits for the running step: half the sum of squares, over all time."""
+    steps, prompts = known(grown.steps), known(grown.first_tokens)
+    decodes = max(steps - prompts, 1.0)
+    batch = known(grown.gaps) / max(steps, 1.0)
+    context = float(np.mean([snapshot.context_tokens for snapshot in began]))
+    tokens = (known(grown.prompt_tokens) - known(grown.cached_tokens)) / max(prompts, 1.0)
+    decode_s, _ = calibration.predict(Work(1, 0, batch, 0, 0, context))
+    prefill_s, _ = calibration.predict(Work(1, 1, batch, tokens, tokens**2 / 2, context))
+    return (decodes * decode_s**2 + prompts * prefill_s**2) / 2 / grown.at_s
+
+
+def _http_s(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> float:
+    """Return what an answer takes longer than the server's own view of the request; 0 where it does not say."""
+    grown = [b - a for a, b in pairs]
+    answers, finished = (sum(known(getattr(window, name)) for window in grown) for name in ("answers", "finished"))
+    if not answers or not finished:
+        return 0.0
+    answers_s, latency_s = (sum(known(getattr(window, n)) for window in grown) for n in ("answers_s", "latency_s"))
+    return max(0.0, answers_s / answers - latency_s / finished)
