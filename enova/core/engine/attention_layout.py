@@ -10,6 +10,8 @@ from enova.core.engine.families import Layout
 from enova.core.engine.model_card import Attention, AttentionKind, Latent
 from enova.core.engine.recurrent_state import recurrent_layer
 
+STRETCHING = {"linear", "dynamic", "yarn", "deepseek_yarn"}
+"""Ways to scale rotary positions that vLLM multiplies the length by; others have it in max_position_embeddings."""
 SLIDING_WORDS = {"sliding_attention", "chunked_attention", "local_attention", "sliding"}
 FULL_WORDS = {"full_attention", "attention", "global_attention", "full", "deepseek_sparse_attention"}
 
@@ -51,12 +53,12 @@ def max_model_len_of(keys: ConfigKeys) -> int:
     scaling = keys.get("rope_scaling", "rope_parameters")
     if not isinstance(scaling, dict) or "gemma3" in str(keys.get("model_type")):
         return positions
-    kind = scaling.get("rope_type") or scaling.get("type")
-    factor = scaling.get("factor")
-    if kind in {None, "default", "su", "longrope", "llama3", "mrope", "proportional"} or not factor:
+    kind, factor = scaling.get("rope_type") or scaling.get("type"), scaling.get("factor")
+    if kind not in STRETCHING or not isinstance(factor, (int, float)):
         return positions
-    if kind == "yarn":
-        positions = int(scaling.get("original_max_position_embeddings") or positions)
+    before = scaling.get("original_max_position_embeddings")
+    if kind == "yarn" and isinstance(before, int):
+        positions = before
     return int(positions * factor)
 
 

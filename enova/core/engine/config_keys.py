@@ -30,16 +30,11 @@ class ConfigKeys:
 
     def get(self, *names: str) -> Any:
         """Return the first of these keys that is there and not null, or None."""
-        for place in self._places:
-            for name in names:
-                value = place.get(name)
-                if value is not None:
-                    return value
-        return None
+        return self._find(names)[1]
 
     def number(self, *names: str, default: int | None = None) -> int:
         """Return a whole number; without a default the key must be there, under one of these names."""
-        value = self.get(*names)
+        name, value = self._find(names)
         if isinstance(value, list) and value and all(entry == value[0] for entry in value):
             value = value[0]
         if value is None and default is not None:
@@ -47,20 +42,28 @@ class ConfigKeys:
         if value is None:
             self._missing.append(names[0])
             return 1
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < 0:
-            self._wrong.append(f"{names[0]}: {value!r}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or value % 1:
+            self._wrong.append(f"{name}: {value!r}")
             return 1
         return int(value)
 
     def flag(self, *names: str, default: bool) -> bool:
         """Return true or false."""
-        value = self.get(*names)
+        name, value = self._find(names)
         if value is None:
             return default
         if not isinstance(value, bool):
-            self._wrong.append(f"{names[0]}: {value!r}")
+            self._wrong.append(f"{name}: {value!r}")
             return default
         return value
+
+    def _find(self, names: Sequence[str]) -> tuple[str, Any]:
+        for place in self._places:
+            for name in names:
+                value = place.get(name)
+                if value is not None:
+                    return name, value
+        return names[0], None
 
     def words(self, name: str, count: int) -> Sequence[str] | None:
         """Return a list with one word for each layer, or None where there is none."""

@@ -43,6 +43,7 @@ def card_of(
     max_model_len = max_model_len_of(keys)
     vocab_size = keys.number("vocab_size", "padded_vocab_size")
     formats = formats_of(keys, stack.layers)
+    tied = keys.flag("tie_word_embeddings", default=False)
     keys.check()
     return ModelCard(
         name=name,
@@ -52,7 +53,7 @@ def card_of(
         intermediate_size=stack.intermediate_size,
         gated=family.gated,
         vocab_size=vocab_size,
-        tied_embeddings=_tied(keys),
+        tied_embeddings=tied,
         attention=stack.attention,
         latent=latent_of(keys) if family.layout is Layout.LATENT else None,
         experts=stack.experts,
@@ -136,7 +137,3 @@ def _dense_width(keys: ConfigKeys, layers: int) -> int:
         # Gemma 4 E2B: twice as wide where caches are shared. The mean keeps sums over layers right.
         width = round(width * (1 + keys.number("num_kv_shared_layers", default=0) / layers))
     return width
-
-
-def _tied(keys: ConfigKeys) -> bool:
-    return keys.flag("tie_word_embeddings", default=False)

@@ -81,14 +81,14 @@ def _mxfp4(_name: str, _section: Json) -> tuple[Scheme, ...]:
 
 def _weight_only(name: str, section: Json) -> tuple[Scheme, ...]:
     bits = section.get("bits") or section.get("w_bit") or (8 if section.get("load_in_8bit") else 4)
-    return (Scheme(_integers(name, int(bits), section.get("group_size") or section.get("q_group_size"))),)
+    return (Scheme(_integers(name, bits, section.get("group_size") or section.get("q_group_size"))),)
 
 
 def _groups(name: str, section: Json) -> tuple[Scheme, ...]:
     """Compressed-tensors, and modelopt where it writes the same: groups of modules with a scheme each."""
     groups = section.get("config_groups")
     if isinstance(groups, Mapping) and groups:
-        found = [_group(name, group) for group in groups.values()]
+        found = [_group(name, _mapping(group)) for group in groups.values()]
         # What is named is meant rather than what is of a type.
         return tuple(sorted(found, key=lambda scheme: scheme.targets == ALL))
     nested = section.get("quantization")
@@ -97,7 +97,7 @@ def _groups(name: str, section: Json) -> tuple[Scheme, ...]:
     if isinstance(layers, Mapping):
         by_algorithm: dict[str, list[str]] = {}
         for module, how in layers.items():
-            by_algorithm.setdefault(str(how.get("quant_algo")), []).append(str(module))
+            by_algorithm.setdefault(str(_mapping(how).get("quant_algo")), []).append(str(module))
         return tuple(
             replace(_algorithm(name, word), targets=tuple(modules)) for word, modules in by_algorithm.items()
         )
@@ -105,13 +105,13 @@ def _groups(name: str, section: Json) -> tuple[Scheme, ...]:
 
 
 def _group(name: str, group: Json) -> Scheme:
-    weights, inputs = group.get("weights") or {}, group.get("input_activations")
+    weights, inputs = _mapping(group.get("weights")), group.get("input_activations")
     bits, kind = weights.get("num_bits"), weights.get("type", "int")
     if kind == "float" and bits == 8:
         numbers = Numbers.FP8_BLOCK if weights.get("strategy") == "block" else Numbers.FP8
     elif kind == "float" and bits == 4:
         numbers = Numbers.MXFP4 if weights.get("group_size") == 32 else Numbers.NVFP4
-    elif kind == "int" and isinstance(bits, int):
+    elif kind == "int" and bits is not None:
         numbers = _integers(name, bits, weights.get("group_size"))
     else:
         raise CannotModel(f"cannot model {name} because its weights are kept in {bits} bits of type {kind}")
@@ -134,14 +134,18 @@ def _algorithm(name: str, word: str) -> Scheme:
 
 
 def _quark(name: str, section: Json) -> tuple[Scheme, ...]:
-    weights = ((section.get("global_quant_config") or {}).get("weight")) or {}
-    kind = str((weights[0] if isinstance(weights, list) else weights).get("dtype", ""))
+    weights = _mapping(section.get("global_quant_config")).get("weight")
+    kind = str(_mapping(weights[0] if isinstance(weights, list) and weights else weights).get("dtype", ""))
     if kind not in _QUARK:
         raise CannotModel(f"cannot model {name} because Quark keeps its weights as {kind or 'nothing it names'}")
     return (Scheme(_QUARK[kind], computes_in(_QUARK[kind])),)
 
 
-def _integers(name: str, bits: int, group_size: object) -> Numbers:
+def _mapping(value: object) -> Json:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _integers(name: str, bits: object, group_size: object) -> Numbers:
     if bits == 8:
         return Numbers.INT8
     if bits == 4:
