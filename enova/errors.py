@@ -2,6 +2,7 @@
 
 EnovaError
 ├── SpecError        what the user wrote is wrong; carries every problem at once
+│   └── MeasurementError  the same of measured data
 ├── UsageError       the command was called in a way that cannot work
 ├── CannotModel      there are no facts for a GPU or a model, or its architecture is not understood
 ├── PlanRefused      the plan is unsafe, or the world moved since it was made
@@ -51,9 +52,18 @@ class Problem:
 class SpecError(EnovaError):
     """What the user wrote cannot be used; `problems` lists all of it, sorted by place."""
 
+    what: ClassVar[str] = "the specs"
+    """What there is something wrong with."""
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column, p.path, p.message)))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class MeasurementError(SpecError):
+    """Measured data cannot be read, for all the reasons listed."""
+
+    what = "the measurements"
 
 
 class UsageError(EnovaError):

@@ -14,8 +14,11 @@ from enova.core.accuracy.start_up import UNITS, StartUp, logged
 from enova.core.engine.memory import memory_of
 from enova.core.engine.setup import EngineSetup
 from enova.core.engine.step_time import Origin
-from enova.core.simulate.results import ModelError
-from enova.errors import CannotModel
+from enova.core.simulate.forecast import Conditions, forecast
+from enova.core.simulate.results import NO_MODEL_ERROR, ModelError
+from enova.core.workload.load import load_of
+from enova.core.workload.report import REPORTED, InjectionReport
+from enova.errors import CannotModel, UsageError
 
 Outcome = Comparison | Unpredicted
 
@@ -77,6 +80,30 @@ class Judge:
         for metric, unit in UNITS.items():
             if start.measured.get(metric):
                 yield about.compared(setup, metric, unit, start.measured[metric], predicted[metric])
+
+    def report(self, file: str, report: InjectionReport) -> Iterator[Outcome]:
+        """Yield the latencies of an injection report, and its throughput, as far as they were measured."""
+        tested, sent, found = report.tested, report.sent, report.found
+        about = _About("injection", report.name or file, file, tested.model, tested.gpu)
+        try:
+            setup = self.predictor.setup_of_report(report)
+            load = load_of(sent.injection, seed=sent.seed)
+            conditions = Conditions(requests=sent.requests, error=self.error or NO_MODEL_ERROR)
+            results = forecast([setup] * tested.replicas, self.predictor.curves, load, conditions)
+        except (CannotModel, UsageError) as problem:
+            yield about.unpredicted(problem)
+            return
+        for metric in REPORTED:
+            for statistic, measured in getattr(found, metric).model_dump(exclude_none=True).items():
+                figure = results.of(metric, statistic)
+                yield about.compared(setup, f"{metric}_{statistic}", "s", measured, figure.value)._replace(
+                    low=figure.band.low, high=figure.band.high
+                )
+        if found.requests_per_s:
+            figure = results.requests_per_s
+            yield about.compared(setup, "requests_per_s", "/s", found.requests_per_s, figure.value)._replace(
+                low=figure.band.low, high=figure.band.high
+            )
 
     def _banded(self, compared: Comparison) -> Comparison:
         if self.error is None:

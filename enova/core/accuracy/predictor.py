@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from enova.core.accuracy.point import ServingPoint
-from enova.core.accuracy.protocol import Protocol, Protocols, Setting, card_as_measured, protocol_of
+from enova.core.accuracy.protocol import (
+    Protocol,
+    Protocols,
+    Setting,
+    card_as_measured,
+    protocol_of,
+    version_of,
+)
 from enova.core.accuracy.recorded_run import RecordedRun, Replayed, replay_run
 from enova.core.accuracy.replay import Means, replay
 from enova.core.accuracy.start_up import StartUp
@@ -21,6 +28,7 @@ from enova.core.engine.roofline import frontend_of, step_time_of
 from enova.core.engine.setup import EngineSetup, Version
 from enova.core.engine.step_time import StepTime
 from enova.core.simulate.limits_of import limits_of
+from enova.core.workload.report import InjectionReport
 from enova.errors import CannotModel
 
 
@@ -131,6 +139,16 @@ class Predictor:
             data_parallel=start.data_parallel,
             numbers=Numbers(start.dtype),
             quantization=Numbers.FP8 if start.quantisation == "fp8" else None,
+        )
+
+    def setup_of_report(self, report: InjectionReport) -> EngineSetup:
+        """Return the engine that got the load. Raises CannotModel for what is not known."""
+        tested = report.tested
+        return setup_with(
+            self.model_of(tested.model),
+            self.gpu_of(tested.gpu),
+            tested.setup,
+            vllm=version_of(tested.vllm),
         )
 
     def step_time(self, setup: EngineSetup) -> StepTime:

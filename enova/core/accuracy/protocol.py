@@ -125,7 +125,7 @@ def protocol_of(point: ServingPoint, protocols: Protocols) -> Protocol:
         tensor, data = (1, tensor) if script.data_parallel_attention else (tensor, 1)
     return Protocol(
         engine={name: _worked_out(value, point, data) for name, value in (source.engine | script.engine).items()},
-        vllm=point.vllm or _version(script.vllm or source.vllm),
+        vllm=point.vllm or version_of(script.vllm or source.vllm),
         tensor_parallel=tensor,
         data_parallel=data,
         expert_parallel=point.expert_parallel,
@@ -172,11 +172,12 @@ def _within(bound: str, value: tuple[int, ...] | None) -> bool:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.split(r"[.-]", text) if part)
+    return tuple(int(part) for part in re.split(r"[.-]", text) if part.isdecimal())
 
 
-def _version(text: str) -> Version:
-    major, minor = _numbers(text)[:2]
+def version_of(text: str) -> Version:
+    """Return the first two parts of a version such as 0.19.0."""
+    major, minor = _numbers(text.removeprefix("v"))[:2]
     return major, minor
 
 

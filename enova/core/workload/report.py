@@ -13,6 +13,9 @@ from enova.core.spec.injection import Injection
 
 KIND: Final = "enova injection report"
 
+REPORTED = ("ttft", "tpot", "itl", "e2e")
+"""The latencies in a report, by the names of their fields."""
+
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
