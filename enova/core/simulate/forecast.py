@@ -28,6 +28,8 @@ from enova.errors import UsageError
 
 LOOKS = 400
 """How often a run is looked at, if it can be told how long it will be."""
+SHORTEST_INTERVAL_S = 0.1
+"""Between looks: an overloaded fleet goes on for much longer than requests come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions 
     collector = Collector(
         targets=targets_of(conditions.promises),
         error=conditions.error,
-        origin=max((replica.step_time.origin for replica in replicas), key=list(Origin).index),
+        origin=origin_of(replicas),
         warmup_s=conditions.warmup_s,
         interval_s=_interval_s(load, conditions),
         keep_records=conditions.keep_records,
@@ -112,6 +114,11 @@ def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions 
             preemptions=sum(replica.engine.preemptions for replica in fleet.replicas),
         ),
     )
+
+
+def origin_of(replicas: Sequence[ReplicaSetup]) -> Origin:
+    """Return where the times of the least well known replica come from."""
+    return max((replica.step_time.origin for replica in replicas), key=list(Origin).index)
 
 
 def _serve(fleet: Fleet, load: Load, limit: int | None) -> None:
@@ -162,4 +169,4 @@ def _interval_s(load: Load, conditions: Conditions) -> float:
     if load.trace is not None and load.trace.at_s is not None and isinstance(load.arrival, Trace):
         spans.append(float(load.trace.at_s[-1]) / load.arrival.speed)
     known = [span for span in spans if span]
-    return min(known) / LOOKS if known else 1.0
+    return max(min(known) / LOOKS, SHORTEST_INTERVAL_S) if known else 1.0
