@@ -42,6 +42,7 @@ class Decodes:
         "_pages",
         "_phases",
         "_places",
+        "_simple",
         "_size",
         "_window_tokens",
         "_windows",
@@ -58,6 +59,7 @@ class Decodes:
         self._places = range(pages.block_size)
         self._window_tokens = window_tokens
         self._bounded = pages.window_groups > 0
+        self._simple = pages.full_groups == 1 and not self._bounded and not pages.per_sequence
         self._windows = self._bounded or window_tokens is not None
         self.rate = int(tokens_per_step) if tokens_per_step == int(tokens_per_step) else tokens_per_step
         """Tokens a sequence gains in a step."""
@@ -118,7 +120,7 @@ class Decodes:
             self.count -= 1
             if self._windows:
                 self._unwatch(sequence)
-        return self._pages.of(tokens)
+        return -(-tokens // self._size) if self._simple else self._pages.of(tokens)
 
     def produced(self, sequence: Sequence, steps: int = 0) -> int:
         """Return the output tokens a decoding sequence will have after so many more steps."""
@@ -161,9 +163,9 @@ class Decodes:
 
         These are still in the sums until they leave.
         """
-        self.steps += steps
-        self.clock = clock = floor(self.rate * self.steps)
-        while self._crossings and self._crossings[0][0] <= self.steps:
+        self.steps = total = self.steps + steps
+        self.clock = clock = total if self.rate == 1 else floor(self.rate * total)
+        while self._crossings and self._crossings[0][0] <= total:
             self._cross()
         heap = self._heap
         done: list[Sequence] = []
@@ -175,13 +177,13 @@ class Decodes:
 
     def blocks_at_most(self, steps: int = 0) -> int:
         """Return an upper bound of `blocks`, at less cost."""
-        pages = self._pages
         count = self.count
-        tokens = self._offset + count * (self.clock + self.gain(steps) + self._size - 1)
-        blocks = pages.full_groups * (tokens // self._size) + count * pages.per_sequence
-        if self._bounded:
-            blocks += pages.window_groups * min(tokens // self._size, count * pages.window_blocks)
-        return blocks
+        filled = (self._offset + count * (self.clock + int(self.rate * steps) + self._size)) // self._size
+        if self._simple:
+            return filled
+        pages = self._pages
+        bounded = min(filled, count * pages.window_blocks)
+        return pages.full_groups * filled + pages.window_groups * bounded + count * pages.per_sequence
 
     def blocks(self, steps: int = 0) -> int:
         """Return the blocks all hold after so many more steps, no more than `steps_to_change`."""

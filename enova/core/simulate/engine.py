@@ -15,11 +15,11 @@ from math import inf
 
 from enova.core.engine.step_time import NO_FRONTEND, Frontend, StepTime
 from enova.core.simulate.decodes import Decodes
+from enova.core.simulate.leap import Leap
 from enova.core.simulate.limits import Limits
 from enova.core.simulate.observer import Observer, Served
 from enova.core.simulate.scheduler import Scheduler
 from enova.core.simulate.sequence import Sequence
-from enova.core.simulate.series import elapsed_s, steps_to
 from enova.core.workload.request import Request
 
 __all__ = ["Engine", "Observer", "Served"]
@@ -46,29 +46,26 @@ class Engine:
         self._step_time = step_time
         self._observer = observer
         self._frontend = frontend
-        self._leap = leap
+        self._leaping = leap
         self._decodes = Decodes(limits.pages, limits.tokens_per_step, step_time.window_tokens)
         self._scheduler = Scheduler(limits, self._decodes)
+        self._most_seqs = limits.max_num_seqs
         self._most_tokens = _most_tokens(limits)
         self._pending: list[tuple[float, int, Sequence]] = []
         """Submitted, but not yet taken into the queue: a heap by the time the scheduler may see them."""
         self._submitted = 0
         self._ahead = limits.decide_ahead
         self._seen_s = -inf
-        """Whatever the scheduler may see at the next decision was there at this moment."""
-        self._planned = 0
-        """Steps in flight, all with the same batch."""
+        """If deciding ahead: what was there at this moment is known to the next decision."""
+        self._flight = Leap()
+        """The steps that run."""
         self._open = False
-        """Whether an arrival could be let in before they are over."""
-        self._start_s = 0.0
-        self._end_s = 0.0
-        self._first_s = 0.0
-        self._slope_s = 0.0
+        """Whether an arrival could be let in before these are over."""
         self.now_s = 0.0
-        self._steps = 0
         self.leaps = 0
-        self.busy_s = 0.0
         self.prompt_tokens = 0
+        self._steps = 0
+        self._busy_s = 0.0
         self._output_tokens = 0
 
     def submit(self, request: Request, now_s: float) -> None:
@@ -79,14 +76,15 @@ class Engine:
         ready_s = now_s + self._frontend.arrival_s(request.prompt_tokens)
         self._submitted = serial = self._submitted + 1
         heappush(self._pending, (ready_s, serial, Sequence(request, serial)))
-        if self._open and ready_s < self._end_s:
+        if self._open and ready_s < self._flight.end_s:
             self._cut(ready_s)
 
     def advance(self, until_s: float) -> None:
         """Let happen everything up to and including a moment."""
+        flight = self._flight
         while True:
-            if self._planned:
-                if self._end_s > until_s:
+            if flight.steps:
+                if flight.end_s > until_s:
                     break
                 self._complete()
             elif not self._start(until_s):
@@ -101,11 +99,10 @@ class Engine:
         Reading it decides the batch that starts now: what is submitted later, even now, is too late.
         """
         scheduler = self._scheduler
-        if self._planned:
-            return self._end_s
-        if not scheduler.running and not scheduler.waiting and self._pending and self._pending[0][0] > self.now_s:
+        idle = not (self._flight.steps or scheduler.running or scheduler.waiting)
+        if idle and self._pending and self._pending[0][0] > self.now_s:
             return self._pending[0][0]
-        return self._end_s if self._start(inf) else inf
+        return self._flight.end_s if self._flight.steps or self._start(inf) else inf
 
     @property
     def running(self) -> int:
@@ -122,19 +119,24 @@ class Engine:
     def kv_used_blocks(self) -> int:
         """Return the blocks in use, those allocated for the step in flight included."""
         scheduler = self._scheduler
-        in_flight = self._ended() + 1 if self._planned else 0
+        in_flight = self._flight.ended(self.now_s) + 1 if self._flight.steps else 0
         leaving = sum(sequence.blocks for sequence in scheduler.leaving)
         return self._limits.kv_blocks - scheduler.room() - leaving + self._decodes.blocks(in_flight)
 
     @property
     def steps(self) -> int:
         """Return how many steps have ended."""
-        return self._steps + self._ended()
+        return self._steps + self._flight.ended(self.now_s)
 
     @property
     def output_tokens(self) -> int:
         """Return how many tokens have come out."""
-        return self._output_tokens + self._decodes.count * self._decodes.gain(self._ended())
+        return self._output_tokens + self._decodes.count * self._decodes.gain(self._flight.ended(self.now_s))
+
+    @property
+    def busy_s(self) -> float:
+        """Return seconds in which a step ran."""
+        return self._busy_s + (max(0.0, self.now_s - self._flight.start_s) if self._flight.steps else 0.0)
 
     @property
     def preemptions(self) -> int:
@@ -145,7 +147,7 @@ class Engine:
         """Return the tokens an unfinished request has produced. KeyError if there is none so numbered."""
         sequence = self._scheduler.running.get(number)
         if sequence is not None and sequence.decoding:
-            return self._decodes.produced(sequence, self._ended())
+            return self._decodes.produced(sequence, self._flight.ended(self.now_s))
         for candidate in (sequence, *self._scheduler.waiting, *(entry[2] for entry in self._pending)):
             if candidate is not None and candidate.request.number == number:
                 return candidate.produced
@@ -153,16 +155,14 @@ class Engine:
 
     def settle(self) -> None:
         """Tell the observer of the steps that have ended by now, although their leap goes on."""
-        ended = self._ended()
-        if not ended:
-            return
-        now_s, end_s, planned, still_open = self.now_s, self._end_s, self._planned, self._open
-        self._planned = ended
-        self._end_s = self._start_s + elapsed_s(self._first_s, self._slope_s, ended)
-        self._complete()
-        self._start_s = self.now_s
-        self._first_s += ended * self._slope_s
-        self.now_s, self._end_s, self._planned, self._open = now_s, end_s, planned - ended, still_open
+        flight = self._flight
+        now_s, steps, still_open = self.now_s, flight.steps, self._open
+        ended = flight.ended(now_s)
+        if ended:
+            flight.steps, flight.end_s = ended, flight.after(ended)
+            self._complete()
+            flight.begin(self.now_s, flight.first_s + ended * flight.slope_s, flight.slope_s, steps - ended)
+            self.now_s, self._open = now_s, still_open
 
     def evict(self) -> list[Request]:
         """Fail: drop everything unfinished and return it, in order of admission, of the queue, of arrival."""
@@ -177,7 +177,8 @@ class Engine:
         self._scheduler = Scheduler(self._limits, self._decodes)
         self._scheduler.preemptions = preemptions
         self._pending = []
-        self._planned = 0
+        self._busy_s = self.busy_s
+        self._flight.steps = 0
         self._open = False
         return left
 
@@ -189,15 +190,6 @@ class Engine:
         if not limits.chunked_prefill and tokens > limits.max_num_batched_tokens:
             return f"{tokens} tokens are more than the {limits.max_num_batched_tokens} of a step, and never cut"
         return f"{tokens} tokens are more than fit in all {limits.kv_blocks} blocks"
-
-    def _ended(self) -> int:
-        """Return how many of the steps in flight have ended by now."""
-        if not self._planned or self.now_s < self._start_s + self._first_s:
-            return 0
-        steps = steps_to(self.now_s, self._start_s, self._first_s, self._slope_s)
-        if self._start_s + elapsed_s(self._first_s, self._slope_s, steps) > self.now_s:
-            steps -= 1
-        return min(steps, self._planned - 1)
 
     def _start(self, until_s: float) -> bool:
         """Decide the batch that starts next, if that is before a moment; return whether there is one."""
@@ -235,25 +227,21 @@ class Engine:
     def _plan_step(self) -> None:
         """Set out a single step, whatever is in it."""
         decodes = self._decodes
-        self._start_s = self.now_s
-        self._first_s = self._step_time.step_s(
-            self._scheduler.chunks, decodes.count, decodes.kv_tokens(), decodes.window_sum()
-        )
-        self._slope_s = 0.0
-        self._end_s = self.now_s + self._first_s
-        self._planned = 1
+        chunks = self._scheduler.chunks
+        duration_s = self._step_time.step_s(chunks, decodes.count, decodes.kv_tokens(), decodes.window_sum())
+        self._flight.begin(self.now_s, duration_s, 0.0, 1)
 
     def _plan_decodes(self) -> bool:
         """Set out how many steps the same sequences decode; False if there are no blocks for a single one."""
         scheduler = self._scheduler
         decodes = self._decodes
         room = scheduler.room()
-        steps = decodes.steps_to_change() if self._leap and not scheduler.unsettled else 1
+        steps = decodes.steps_to_change() if self._leaping and not scheduler.unsettled else 1
         if decodes.blocks_at_most(steps) > room and decodes.blocks(steps) > room:
             steps = decodes.steps_within(room, steps)
             if not steps:
                 return False
-        if not self._leap:
+        if not self._leaping:
             self._plan_step()
             return True
         count = decodes.count
@@ -270,74 +258,74 @@ class Engine:
             slope_s += per_window_token_s * growth
             if window_sum + growth * (steps - 1) > window_until:
                 steps = max(1, int((window_until - window_sum) // growth) + 1)
-        self._start_s = self.now_s
-        self._first_s = first_s = base_s + per_kv_token_s * kv_tokens + per_window_token_s * window_sum
-        self._slope_s = slope_s
-        self._end_s = self.now_s + elapsed_s(first_s, slope_s, steps)
-        self._planned = steps
-        self._open = not scheduler.waiting and count < self._limits.max_num_seqs
-        if self._open and self._pending and self._pending[0][0] < self._end_s:
-            self._cut(self._pending[0][0])
+        first_s = base_s + per_kv_token_s * kv_tokens + per_window_token_s * window_sum
+        flight = self._flight
+        flight.begin(self.now_s, first_s, slope_s, steps)
+        if not scheduler.waiting and count < self._most_seqs:
+            self._open = True
+            if self._pending and self._pending[0][0] < flight.end_s:
+                self._cut(self._pending[0][0])
         return True
 
     def _cut(self, ready_s: float) -> None:
         """Shorten the leap to end where somebody ready at that moment may be let in."""
-        first_s, slope_s = self._first_s, self._slope_s
-        steps = steps_to(ready_s, self._start_s, first_s, slope_s)
-        if self._ahead and ready_s > self._start_s:
-            steps += 1
-        if steps < self._planned:
-            self._planned = steps
-            self._end_s = self._start_s + elapsed_s(first_s, slope_s, steps)
+        flight = self._flight
+        flight.cut(ready_s, then=1 if self._ahead and ready_s > flight.start_s else 0)
 
     def _complete(self) -> None:
         """End the steps in flight."""
-        steps = self._planned
-        now_s = self._end_s
+        flight = self._flight
         decodes = self._decodes
         scheduler = self._scheduler
         observer = self._observer
-        count = decodes.count
-        first_s = self._first_s
-        last_s = first_s + self._slope_s * (steps - 1)
-        self._planned = 0
+        ahead = self._ahead
+        steps = flight.steps
+        flight.steps = 0
         self._open = False
-        self.now_s = now_s
-        self._seen_s = self._start_s + elapsed_s(first_s, self._slope_s, steps - 1)
+        self.now_s = now_s = flight.end_s
         self._steps += steps
-        self.busy_s += now_s - self._start_s
+        self._busy_s += now_s - flight.start_s
         if steps > 1:
             self.leaps += 1
+        if ahead:
+            self._seen_s = flight.after(steps - 1)
         finished: list[Sequence] = []
+        count = decodes.count
         if count:
             late = scheduler.catching_up
             clock = decodes.clock
             finished = decodes.advance(steps)
             self._output_tokens += count * (decodes.clock - clock)
-            if not late:
-                observer.decoded(count, steps, first_s, last_s)
-            else:
+            if late:
                 self._catch_up(count - len(late), late)
+            else:
+                first_s = flight.first_s
+                observer.decoded(count, steps, first_s, first_s + flight.slope_s * (steps - 1))
         if scheduler.cache.active:
             scheduler.sync_cache()
         for sequence in finished:
             self._output_tokens -= decodes.clock - sequence.finish
-            scheduler.retire(sequence, linger=self._ahead)
+            scheduler.retire(sequence, linger=ahead)
         if scheduler.chunks:
             for sequence, chunk in zip(scheduler.parts, scheduler.chunks, strict=True):
-                self.prompt_tokens += chunk.new_tokens
-                sequence.computed += chunk.new_tokens
-                if chunk.last:
+                new = chunk[0]
+                self.prompt_tokens += new
+                sequence.computed += new
+                if chunk[2]:
                     self._sample(sequence, finished)
             scheduler.chunks = []
-        after_s = now_s + self._frontend.after_s
+        if finished:
+            self._serve(finished)
+
+    def _serve(self, finished: list[Sequence]) -> None:
+        finished_s = self.now_s + self._frontend.after_s
         for sequence in finished:
-            observer.served(
+            self._observer.served(
                 Served(
                     sequence.request,
                     sequence.scheduled_s,
                     sequence.first_token_s,
-                    after_s,
+                    finished_s,
                     sequence.preemptions,
                     sequence.cached_tokens,
                 )
@@ -346,7 +334,7 @@ class Engine:
     def _catch_up(self, on_time: int, late: list[Sequence]) -> None:
         """Tell the gaps of a step in which some sequences have waited for longer than the step."""
         if on_time:
-            self._observer.decoded(on_time, 1, self._first_s, self._first_s)
+            self._observer.decoded(on_time, 1, self._flight.first_s, self._flight.first_s)
         for sequence in late:
             gap_s = self.now_s - sequence.last_token_s
             self._observer.decoded(1, 1, gap_s, gap_s)

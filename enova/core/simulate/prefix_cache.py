@@ -57,15 +57,12 @@ class PrefixCache:
         self._prefixes: dict[int, Chain] = {}
         self._own: dict[int, Chain] = {}
         """What preempted sequences left, by number."""
+        self.active = False
+        """Whether there is anything to be found."""
         self.free = 0
         """Blocks in the queue."""
         self.saved = 0
         """Blocks that sequences hold together, counted as often as they are held beyond the first time."""
-
-    @property
-    def active(self) -> bool:
-        """Return whether there is anything to be found."""
-        return bool(self._prefixes or self._own)
 
     def sync(self, free: int) -> None:
         """Hand out blocks from the head of the queue until so many are left."""
@@ -129,6 +126,7 @@ class PrefixCache:
         """Let a sequence use what was found, and forget what else it left when it was preempted."""
         own = self._own.pop(sequence.request.number, None)
         if own is not None:
+            self.active = bool(self._prefixes or self._own)
             woken = self.span(shared, found)
             self.free -= woken
             for run in own.runs:
@@ -152,6 +150,7 @@ class PrefixCache:
         chain = self._prefixes.get(sequence.request.prefix)
         if chain is None:
             chain = self._prefixes[sequence.request.prefix] = Chain(sequence.request.prefix, 0, 0)
+            self.active = True
         if chain.resident != shared:
             return
         if shared:
@@ -176,6 +175,7 @@ class PrefixCache:
                 self._runs.append(Run(None, 0, blocks))
         if own is not None:
             self._own[sequence.request.number] = own
+            self.active = True
             self._queue(own, shared, full)
         if shared:
             sequence.shared = 0
@@ -219,3 +219,4 @@ class PrefixCache:
         for chains in (self._prefixes, self._own):
             if chains.get(chain.key) is chain:
                 del chains[chain.key]
+        self.active = bool(self._prefixes or self._own)

@@ -20,9 +20,9 @@ from enova.core.simulate.sequence import Sequence
 class Scheduler:
     """Seats, blocks and the queue. `decide` fills `chunks` and `parts`; all `decodes` take part in the step too.
 
-    Without a long-prefill threshold at most one prompt is partly computed, and it is the last admitted: it took
-    all that was left of the budget. So decodes go first as long as the budget and the blocks do for all; only where
-    they do not, or where a threshold lets prompts be overtaken, does `_walk` go through all sequences one by one.
+    Without a long-prefill threshold at most one prompt is partly computed, and it is the last admitted: it took all
+    that was left of the budget. So decodes go first as long as budget and blocks do for all. Only where these do
+    not, or where a threshold lets prompts be overtaken, `_walk` goes through all sequences one by one.
     """
 
     def __init__(self, limits: Limits, decodes: Decodes) -> None:
@@ -69,11 +69,8 @@ class Scheduler:
         decodes = self.decodes
         self.chunks = []
         self.parts = []
-        self.catching_up = self.late
-        for sequence in self.late:
-            self.used -= sequence.blocks
-            decodes.join(sequence, sequence.request.output_tokens - sequence.produced)
-        self.late = []
+        if self.late:
+            self._rejoin()
         budget = self._budget - decodes.count * self._decode_tokens
         free = self.room() - decodes.blocks_at_most(1)
         preempted = False
@@ -88,8 +85,16 @@ class Scheduler:
             free = self.room() - decodes.blocks(1)
         if self.waiting and not preempted:
             self._admit(now_s, budget, free)
-        moved = preempted or bool(self.leaving)
-        self.unsettled = bool(self.late or self.catching_up) or (moved and bool(self.waiting))
+        moved = bool(self.waiting) and (preempted or bool(self.leaving))
+        self.unsettled = moved or bool(self.late or self.catching_up)
+
+    def _rejoin(self) -> None:
+        """Let sequences decode again that the last step had no budget for."""
+        self.catching_up = self.late
+        self.late = []
+        for sequence in self.catching_up:
+            self.used -= sequence.blocks
+            self.decodes.join(sequence, sequence.request.output_tokens - sequence.produced)
 
     def retire(self, sequence: Sequence, *, linger: bool) -> None:
         """Take in that a sequence has finished; `linger`: the next decision comes too early to know."""
@@ -147,7 +152,7 @@ class Scheduler:
         self.parts.append(sequence)
 
     def _note_prefix(self, sequence: Sequence, chunk: Chunk) -> None:
-        """Let others find what this step computes of a shared prefix; blocks are handed out, and overwritten, first."""
+        """Let others find what this step computes of a shared prefix. Before, blocks are handed out for it."""
         if sequence.request.prefix >= 0 and self._limits.prefix_caching:
             self.sync_cache(1)
             self.cache.extend(sequence, chunk.context_tokens + chunk.new_tokens)
@@ -242,9 +247,10 @@ class Scheduler:
         exact = False
         while waiting and budget > 0 and len(running) < limits.max_num_seqs:
             sequence = waiting[0]
+            request = sequence.request
             target = sequence.target
             shared = found = 0
-            cached = limits.prefix_caching and (self.cache.active or sequence.request.prefix >= 0)
+            cached = (self.cache.active or request.prefix >= 0) and limits.prefix_caching
             if cached:
                 self.sync_cache(1)
                 shared, found = self.cache.find(sequence)
@@ -260,7 +266,7 @@ class Scheduler:
                     break
                 new = budget
             blocks = of(computed + new)
-            needed = of(target) if limits.reserve_full_prompt else blocks
+            needed = of(target) if new < target - computed and limits.reserve_full_prompt else blocks
             if running:
                 needed += limits.watermark_blocks
             if needed > free:
@@ -270,7 +276,7 @@ class Scheduler:
                 free = self.room() - self.decodes.blocks(1)
                 continue
             waiting.popleft()
-            running[sequence.request.number] = sequence
+            running[request.number] = sequence
             if sequence.scheduled_s < 0:
                 sequence.scheduled_s = now_s
                 sequence.cached_tokens = computed
@@ -279,6 +285,7 @@ class Scheduler:
                 sequence.computed = computed
             self.prefilling.append(sequence)
             self._schedule(sequence, new, blocks)
-            self._note_prefix(sequence, self.chunks[-1])
+            if cached:
+                self._note_prefix(sequence, self.chunks[-1])
             budget -= new
             free -= blocks

@@ -21,7 +21,6 @@ class Sequence:
         "joined",
         "last_token_s",
         "offset",
-        "own_cached",
         "preemptions",
         "produced",
         "request",
@@ -34,35 +33,44 @@ class Sequence:
     def __init__(self, request: Request, serial: int) -> None:
         self.request = request
         self.serial = serial
-        """Order of submission, which breaks ties."""
         self.target = request.prompt_tokens
-        """Tokens to compute before the next can be sampled: the prompt, and what came out before a preemption."""
-        self.computed = 0
-        """Of `target`, those in the KV cache; meaningful until the sequence decodes."""
-        self.produced = 0
-        """Output tokens when it last began to decode, or stopped."""
-        self.blocks = 0
-        """Blocks it holds while it does not decode."""
-        self.shared = 0
-        """Token blocks at its start that belong to a prefix others may use at the same time."""
-        self.own_cached = 0
-        """Token blocks of its own that may still be found after a preemption; they begin where `shared` ended."""
+        self.computed = self.produced = self.blocks = self.shared = 0
         self.decoding = False
-        self.offset = 0
-        """While it decodes: tokens in its cache, less the clock of all decodes."""
-        self.context = 0.0
-        """While it decodes: as `offset`, of the clock that does not round to whole tokens."""
-        self.finish = 0
-        """While it decodes: what the clock shows when it has all its tokens."""
-        self.joined = 0
-        """Which of all joinings to the decodes was its last; set where there are windows."""
-        self.fills_window = 0
-        """The step of all decodes from which on it looks back at a full window; set where there is one."""
-        self.fills_blocks = 0
-        """The step of all decodes from which on it takes no more blocks in window groups; set where some are."""
-        self.scheduled_s = -1.0
-        self.first_token_s = -1.0
-        self.last_token_s = -1.0
-        """When its last token came, if that was not the end of the step before this one."""
-        self.cached_tokens = 0
-        self.preemptions = 0
+        self.scheduled_s = self.last_token_s = -1.0
+        self.cached_tokens = self.preemptions = 0
+
+    request: Request
+    serial: int
+    """Order of submission, which breaks ties."""
+    target: int
+    """Tokens to compute before the next can be sampled: the prompt, and what came out before a preemption."""
+    computed: int
+    """Of `target`, those in the KV cache; meaningful until the sequence decodes, and when it stops."""
+    produced: int
+    """Output tokens when it last began to decode, or stopped."""
+    blocks: int
+    """Blocks it holds while it does not decode."""
+    shared: int
+    """Token blocks at its start that belong to a prefix others may use at the same time."""
+    scheduled_s: float
+    first_token_s: float
+    """Set when its prompt is computed."""
+    last_token_s: float
+    """When its last token came, if that was not the end of the step before this one."""
+    cached_tokens: int
+    preemptions: int
+
+    decoding: bool
+    """Whether it is among `Decodes`, which set all that follows."""
+    offset: int
+    """Tokens in its cache, less the clock of all decodes."""
+    context: float
+    """As `offset`, with a clock that does not round to whole tokens."""
+    finish: int
+    """What the clock shows when it has all its tokens."""
+    joined: int
+    """Which of all joinings this was; set where there are windows, as is what follows."""
+    fills_window: int
+    """The step of all decodes from which on it looks back at a full window."""
+    fills_blocks: int
+    """The step of all decodes from which on it takes no more blocks in window groups."""
