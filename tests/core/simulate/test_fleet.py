@@ -34,9 +34,10 @@ def fleet(
     policy: Policy | None = None,
     retries: Retries | None = None,
     ticks: Ticks | None = None,
+    leap: bool = True,
 ) -> Fleet:
     rng = np.random.default_rng(11)
-    return Fleet(setups, tally, rng, policy=policy, retries=retries, changes=changes, ticks=ticks)
+    return Fleet(setups, tally, rng, policy=policy, retries=retries, changes=changes, ticks=ticks, leap=leap)
 
 
 def every(gap_s: float, number: int, *, output_tokens: int = 50) -> list[Request]:
@@ -311,6 +312,27 @@ def test_the_same_seed_gives_the_same_run(policy: str) -> None:
         return tally
 
     assert run() == run()
+
+
+@pytest.mark.parametrize("users", [0, 12])
+def test_leaps_and_single_steps_come_to_the_same(users: int) -> None:
+    def run(*, leap: bool) -> Tally:
+        tally = Tally()
+        step_time = Affine(base_s=0.01, per_chunk_token_s=1e-5, per_decode_s=1e-4, per_kv_token_s=1e-6)
+        setups = [ReplicaSetup(limits=LIMITS, step_time=step_time, start_up_s=2.0)] * 3
+        changes = (Fail(6.0, 1), Drain(9.0, 0), Scale(12.0, 4))
+        served = fleet(tally, setups, *changes, policy=LeastLoaded(), leap=leap)
+        if users:
+            served.serve_users(iter(poisson(12, 300)), users, lambda: 0.1)
+        else:
+            served.serve(poisson(12, 300))
+        return tally
+
+    leaping, stepping = run(leap=True), run(leap=False)
+    assert leaping.numbers == stepping.numbers
+    assert leaping.ttfts_s() == pytest.approx(stepping.ttfts_s(), rel=1e-9)
+    assert leaping.latencies_s() == pytest.approx(stepping.latencies_s(), rel=1e-9)
+    assert [loss[0].number for loss in leaping.losses] == [loss[0].number for loss in stepping.losses]
 
 
 @st.composite
