@@ -75,7 +75,10 @@ class Efficiency:
 class Coefficients:
     """What no operator table says, fitted to whole servers (docs/accuracy.md). Ratios are over ideal or table."""
 
-    gemm: float
+    gemm: Mapping[Numbers, float]
+    """By the format of the weights, over the grid."""
+    gemm_flops: float
+    """More, over the time of peak FLOP/s: GPUs busy for long lower their clocks, which benchmarks do not see."""
     head: float
     attention: float
     """Decode attention, launch and heads."""
@@ -99,7 +102,11 @@ class Coefficients:
     """For each sequence in the batch: sampling, bookkeeping."""
     prompt_token_s: float
     prompt_step_s: float
-    """More, when a step has prompt chunks: it runs without a full CUDA graph."""
+    """More, when a step has prompt chunks."""
+    launch_layer_s: float
+    """To launch the kernels of a layer without a full CUDA graph: a step cannot be shorter than this for each."""
+    eager_layer_s: float
+    """The same where nothing is captured or compiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,8 +52,14 @@ class Roofline:
         self.window_tokens = setup.model.window_tokens
         self._tokens, self._token_s = _tabulated(setup, efficiency, coefficients)
         head = head_of(setup)
-        self._head_s = tuple(coefficients.head * _product_s(head, m, setup, efficiency) for m in self._tokens)
+        self._head_s = tuple(
+            coefficients.head * _product_s(head, tokens, setup, efficiency) for tokens in self._tokens
+        )
         self._fixed_s = coefficients.step_s + coefficients.layer_s * setup.model.layers
+        launch_s = coefficients.launch_layer_s if setup.piecewise_graphs else coefficients.eager_layer_s
+        eager = setup.enforce_eager
+        self._shortest_prompt_s = setup.model.layers * (coefficients.eager_layer_s if eager else launch_s)
+        self._shortest_decode_s = setup.model.layers * coefficients.eager_layer_s if eager else 0.0
         self._attention = _DecodeAttention(setup, efficiency, coefficients)
         self._prompt_attention = _PromptAttention(setup, coefficients)
         self._lines: dict[int, Line] = {}
@@ -81,26 +87,28 @@ class Roofline:
             longest = max(longest, new)
             attention_s += self._prompt_attention.chunk_s(new, context)
         coefficients = self._coefficients
+        kernels_s = (
+            self._tokens_s(decodes * self._verified, new_tokens, longest)
+            + self._sampled_s(decodes * self._verified + len(chunks))
+            + attention_s
+        )
         return (
             self._fixed_s
             + coefficients.prompt_step_s
             + coefficients.prompt_token_s * new_tokens
             + coefficients.sequence_s * (decodes + len(chunks))
-            + self._tokens_s(decodes * self._verified, new_tokens, longest)
-            + self._sampled_s(decodes * self._verified + len(chunks))
-            + attention_s
+            + max(kernels_s, self._shortest_prompt_s)
         )
 
     def _line(self, decodes: int) -> Line:
         at = bisect_right(self._padded, decodes - 1)
         padded = self._padded[at] if at < len(self._padded) else decodes
-        base_s = (
-            self._fixed_s
-            + self._coefficients.sequence_s * decodes
-            + self._tokens_s(padded * self._verified, 0, 0)
+        kernels_s = (
+            self._tokens_s(padded * self._verified, 0, 0)
             + self._sampled_s(decodes * self._verified)
             + self._attention.base_s(decodes)
         )
+        base_s = self._fixed_s + self._coefficients.sequence_s * decodes + max(kernels_s, self._shortest_decode_s)
         return Line(base_s, self._attention.kv_token_s, self._attention.window_token_s, _INF, _INF)
 
     def _tokens_s(self, decoded: int, new_tokens: int, longest_chunk: int) -> float:
@@ -135,9 +143,16 @@ def _tabulated(
     products = products_of(setup)
     times = []
     for tokens in knots:
-        products_s = sum(item.times * _product_s(item, tokens, setup, efficiency) for item in products)
+        products_s = sum(
+            item.times
+            * (
+                coefficients.gemm[item.weights] * _product_s(item, tokens, setup, efficiency)
+                + coefficients.gemm_flops * _multiply_s(item, tokens, setup)
+            )
+            for item in products
+        )
         times.append(
-            coefficients.gemm * products_s
+            products_s
             + _experts_s(setup, coefficients, tokens * setup.data_parallel)
             + _exchange_s(setup, coefficients, tokens)
             + _elementwise_s(setup, coefficients, tokens)
@@ -153,14 +168,24 @@ _KNOTS = (
 
 def _product_s(product: Product, tokens: float, setup: EngineSetup, efficiency: Efficiency) -> float:
     """Seconds for one product, by the grid of the format it is computed in."""
-    gpu = setup.gpu
-    compute = computed_in(product.weights, setup.model.formats.activations, gpu)
-    base = Numbers.FP8 if compute is Numbers.FP8_BLOCK else compute
     n, k = product.n, product.k
     traffic = n * k * product.weights.bytes_per_value + _BF16_BYTES * tokens * (n + k)
-    ideal_s = max(traffic / gpu.memory_bytes_per_s, 2 * tokens * n * k / gpu.flops_for(base)) + GEMM_FLOOR_S
-    grid = efficiency.gemm.get(compute) or efficiency.gemm.get(base) or efficiency.gemm[Numbers.BF16]
+    ideal_s = max(traffic / setup.gpu.memory_bytes_per_s, _multiply_s(product, tokens, setup)) + GEMM_FLOOR_S
+    compute = computed_in(product.weights, setup.model.formats.activations, setup.gpu)
+    grids = efficiency.gemm
+    grid = grids.get(compute) or grids.get(_scaled_once(compute)) or grids[Numbers.BF16]
     return float(ideal_s * grid.ratio(tokens, n, k))
+
+
+def _multiply_s(product: Product, tokens: float, setup: EngineSetup) -> float:
+    """Seconds for one product at peak FLOP/s."""
+    compute = computed_in(product.weights, setup.model.formats.activations, setup.gpu)
+    return 2 * tokens * product.n * product.k / setup.gpu.flops_for(_scaled_once(compute))
+
+
+def _scaled_once(compute: Numbers) -> Numbers:
+    """Hardware multiplies blocks with a scale of their own as fast as whole tensors with one."""
+    return Numbers.FP8 if compute is Numbers.FP8_BLOCK else compute
 
 
 def _experts_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) -> float:
@@ -180,8 +205,7 @@ def _experts_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) ->
     values = (3 if model.gated else 2) * model.hidden_size * width
     visited = experts.count * (1 - (1 - experts.per_token / experts.count) ** tokens) / spread
     rows = tokens * experts.per_token / spread
-    compute = computed_in(weights, model.formats.activations, gpu)
-    compute = Numbers.FP8 if compute is Numbers.FP8_BLOCK else compute
+    compute = _scaled_once(computed_in(weights, model.formats.activations, gpu))
     read_s = visited * values * weights.bytes_per_value / gpu.memory_bytes_per_s
     multiply_s = 2 * rows * values / gpu.flops_for(compute)
     move_s = rows * (3 * model.hidden_size + 3 * width) * _BF16_BYTES / gpu.memory_bytes_per_s

@@ -60,6 +60,8 @@ class EngineSetup:
     """A prompt is admitted only if all of it fits (scheduler_reserve_full_isl)."""
     watermark: float = 0.0
     enforce_eager: bool = False
+    piecewise_graphs: bool = True
+    """Steps with prompt chunks run in captured or compiled pieces; not with cudagraph_mode FULL_DECODE_ONLY."""
     cudagraph_sizes: tuple[int, ...]
     """Decode batches are padded up to the next of these; larger ones run as they are."""
     speculation: Speculation | None = None
