@@ -369,3 +369,35 @@ def test_every_request_is_served_or_rejected_or_lost_exactly_once(
 
     assert tally.numbers == list(range(150))
     assert not any(one.in_flight for one in served.replicas)
+
+
+@pytest.mark.parametrize(
+    ("policy", "measured"),
+    [
+        ("cache_aware", 0.7),
+        ("power_of_two", 1.5),
+        ("round_robin", 2.8),
+        ("sticky_least_loaded", 3.0),
+        ("random", 3.4),
+        ("consistent_hash", 3.4),
+    ],
+)
+def test_policies_spread_load_as_the_real_router_was_seen_to(policy: str, measured: float) -> None:
+    """docs/gateway.md, Policies: three workers, 12 clients, one request in five 20 times longer."""
+    rng = np.random.default_rng(1)
+    outputs = np.where(rng.random(3000) < 0.2, 400, 20).tolist()
+    differences: list[int] = []
+
+    def look(now_s: float, views: Sequence[ReplicaView]) -> None:
+        loads = [view.in_flight for view in views]
+        differences.append(max(loads) - min(loads))
+
+    served = fleet(
+        Tally(), [replica(max_num_seqs=100)] * 3, policy=policy_of(policy, rng), ticks=Ticks(0.173, look)
+    )
+    served.serve_users(
+        iter([Request(index, 0.0, 1, tokens) for index, tokens in enumerate(outputs)]), 12, lambda: 0.0
+    )
+
+    # The real one knew of an answer a moment later, which shows where the difference is least.
+    assert np.mean(differences) == pytest.approx(measured, abs=0.75 if policy == "cache_aware" else 0.5)
