@@ -401,3 +401,14 @@ def test_policies_spread_load_as_the_real_router_was_seen_to(policy: str, measur
 
     # The real one knew of an answer a moment later, which shows where the difference is least.
     assert np.mean(differences) == pytest.approx(measured, abs=0.75 if policy == "cache_aware" else 0.5)
+
+
+@pytest.mark.parametrize(("attempts", "measured"), [(1, 11), (2, 3), (3, 0), (5, 0)])
+def test_a_killed_replica_costs_as_many_requests_as_it_was_seen_to(attempts: int, measured: int) -> None:
+    """docs/gateway.md, A killed replica: two replicas, 8 clients, one killed while serving, plain requests of 50 ms."""
+    tally = Tally()
+    retries = Retries(attempts=attempts, streamed=False)
+    served = fleet(tally, [replica(0.05), replica(0.05)], Fail(2.02, 0, restarts=False), retries=retries)
+    served.serve_users(iter(every(0, 900, output_tokens=1)), 8, lambda: 0.0, ramp_s=0.05)
+
+    assert len(tally.losses) == pytest.approx(measured, abs=1)
