@@ -405,7 +405,7 @@ def test_policies_spread_load_as_the_real_router_was_seen_to(policy: str, measur
 
 @pytest.mark.parametrize(("attempts", "measured"), [(1, 11), (2, 3), (3, 0), (5, 0)])
 def test_a_killed_replica_costs_as_many_requests_as_it_was_seen_to(attempts: int, measured: int) -> None:
-    """docs/gateway.md, A killed replica: two replicas, 8 clients, one killed while serving, plain requests of 50 ms."""
+    """docs/gateway.md, A killed replica: two replicas, 8 clients with plain requests of 50 ms."""
     tally = Tally()
     retries = Retries(attempts=attempts, streamed=False)
     served = fleet(tally, [replica(0.05), replica(0.05)], Fail(2.02, 0, restarts=False), retries=retries)
