@@ -14,11 +14,17 @@ class Settings:
 
     state_dir: Path
     """Local processes, their logs, and locks (ENOVA_STATE_DIR; default $XDG_STATE_HOME/enova)."""
+    prices: Path | None = None
+    """What GPUs cost here (ENOVA_PRICES; default $XDG_CONFIG_HOME/enova/prices.yaml, where there is one)."""
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings the environment asks for."""
     state_home = environment.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    config_home = environment.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    prices = Path(config_home) / "enova" / "prices.yaml"
+    asked = environment.get("ENOVA_PRICES")
     return Settings(
         state_dir=Path(environment.get("ENOVA_STATE_DIR") or Path(state_home) / "enova").expanduser().absolute(),
+        prices=Path(asked).expanduser() if asked else prices if prices.is_file() else None,
     )

@@ -44,13 +44,14 @@ class Machine:
     folder: Path
     host: MemoryHost = field(default_factory=lambda: MemoryHost(gpus=gpus(8)))
     world: World | None = None
+    prices: Path | None = None
     environment: dict[str, str] = field(default_factory=lambda: {"TERM": "xterm", "COLUMNS": "120"})
 
     def enova(self, *arguments: str, stdin: str = "", terminal: bool = False) -> Outcome:
         """Run one command line to its end."""
         out, err = Stream(terminal=terminal), Stream(terminal=terminal)
         session = Session(
-            settings=Settings(state_dir=self.folder / "state"),
+            settings=Settings(state_dir=self.folder / "state", prices=self.prices),
             open_world=lambda _: self.world or memory_world(self.host),
             environment=self.environment,
             now=lambda: NOW,
