@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from enova.cli import apply, delete, init, logs, plan, schema, status, validate, version
+from enova.cli import apply, delete, fit, init, logs, plan, schema, status, validate, version
 from enova.cli.session import Session, session_of
 from enova.errors import EnovaError, SpecError, UsageError
 
@@ -63,6 +63,7 @@ app.command("apply")(apply.apply)
 app.command("status")(status.status)
 app.command("logs")(logs.logs)
 app.command("delete")(delete.delete)
+app.command("fit")(fit.fit)
 app.command("version")(version.version)
 
 

@@ -12,6 +12,9 @@ from enova.core.engine.numbers import Numbers
 from enova.core.engine.setup import EngineSetup
 from enova.core.engine.weights import VOCAB_ROWS
 
+MOST_ASKED_FOR = 0.97
+"""No higher gpu_memory_utilization is advised: memory fragments, and drivers take some too."""
+
 _SIXTEEN_BITS = (Numbers.BF16, Numbers.FP16)
 
 
@@ -83,7 +86,7 @@ def _too_little(setup: EngineSetup) -> str | None:
     if memory.kv_cache <= 0:
         return (
             f"weights and activations take {taken / GIB:.2f} of the {memory.requested / GIB:.2f} GiB "
-            "of each GPU, which leaves no KV cache"
+            "it may use, which leaves no KV cache"
         )
     needed = memory.layout.blocks(setup.max_model_len)
     if needed > memory.kv_blocks:
@@ -121,7 +124,7 @@ def _remedies(setup: EngineSetup) -> Iterator[Remedy]:
 
 def _shares(setup: EngineSetup) -> list[float]:
     """Shares of the memory that may be asked for: the greater ones, nearest first, then the smaller ones."""
-    most = math.floor(100 * (1 - _context_bytes(setup) / setup.gpu.memory_bytes))
+    most = math.floor(100 * min(MOST_ASKED_FOR, 1 - _context_bytes(setup) / setup.gpu.memory_bytes))
     shares = [hundredth / 100 for hundredth in range(50, most + 1)]
     now = setup.gpu_memory_utilization
     return [share for share in shares if share > now] + [share for share in reversed(shares) if share < now]

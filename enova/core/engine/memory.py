@@ -25,7 +25,7 @@ CONTEXT_BYTES = 0.51 * GIB
 COLLECTIVE_CONTEXT_BYTES = 1.5 * GIB
 """The same with several GPUs, whose collectives are set up first."""
 CPU_PROCESS_BYTES = 1.5 * GIB
-"""Of a vLLM process on CPUs beside the weights, measured with 0.32."""
+"""Of a vLLM process on CPUs beside the weights. An estimate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def memory_of(setup: EngineSetup, overheads: Overheads = OVERHEADS) -> Memory:
         taken = weights if not on_cpu or known.cpu_in_budget else 0.0
         left = requested - taken - peak - other - (graphs if known.graphs_in_budget else 0.0)
         kv_cache = setup.kv_cache_bytes or int(left)
-        stages.append((max(0, kv_cache // width), kv_cache, weights, peak, width))
+        stages.append((max(0, kv_cache // max(1, width)), kv_cache, weights, peak, width))
     blocks, kv_cache, weights, peak, width = min(stages)
     return Memory(
         setup=setup,
