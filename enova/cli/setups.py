@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 Model = Annotated[str | None, typer.Option("--model", help="A hub id or folder, in place of specs.")]
 Gpus = Annotated[
     list[str] | None,
-    typer.Option("--gpu", help="GPU by name, see `enova gpus`; may be repeated. Default: placement.gpu_types."),
+    typer.Option(
+        "--gpu",
+        help="GPU by name, see `enova gpus`; may be repeated. Default: placement.gpu_types, or those here.",
+    ),
 ]
 GpuMemory = Annotated[
     str | None, typer.Option("--gpu-memory", help="Memory of each, where it differs from the facts: 40GiB.")
@@ -91,7 +94,7 @@ def setups(
     )
     asked = []
     for service in services:
-        cards = _gpu_cards(service, gpus, gpu_memory)
+        cards = _gpu_cards(session, service, gpus, gpu_memory)
         card = find_card(
             service.model.id,
             revision=service.model.revision,
@@ -102,7 +105,9 @@ def setups(
     return asked
 
 
-def _gpu_cards(service: Service, named: Sequence[str] | None, memory: str | None) -> list[GpuCard]:
+def _gpu_cards(
+    session: Session, service: Service, named: Sequence[str] | None, memory: str | None
+) -> list[GpuCard]:
     from dataclasses import replace
 
     from enova.adapters.facts import gpu_card
@@ -111,11 +116,12 @@ def _gpu_cards(service: Service, named: Sequence[str] | None, memory: str | None
 
     on_cpu = service.placement.accelerator == "cpu"
     names = list(named or (["cpu"] if on_cpu else service.placement.gpu_types))
-    if not names:
+    cards = [gpu_card(name, session.settings.prices) for name in names] or _gpus_here(session)
+    if not cards:
         raise UsageError(
-            f"{service.name}: which GPU?", hint="name one with --gpu or in placement.gpu_types; see `enova gpus`"
+            f"{service.name}: which GPU? There is none here",
+            hint="name one with --gpu or in placement.gpu_types; see `enova gpus`",
         )
-    cards = [gpu_card(name) for name in names]
     if memory is None:
         return cards
     try:
@@ -123,6 +129,16 @@ def _gpu_cards(service: Service, named: Sequence[str] | None, memory: str | None
     except Fault as fault:
         raise UsageError(f"--gpu-memory: {fault.message}", hint=fault.hint) from None
     return [replace(card, memory_bytes=int(size)) for card in cards]
+
+
+def _gpus_here(session: Session) -> list[GpuCard]:
+    """One card for each kind of GPU this host has."""
+    from enova.adapters.facts import gpu_card
+    from enova.core.observed import Unknown
+
+    seen = session.world().gpus()
+    names = [] if isinstance(seen, Unknown) else [gpu.name for gpu in seen]
+    return [gpu_card(name, session.settings.prices) for name in dict.fromkeys(names)]
 
 
 def _service_of(model: str, engine: Mapping[str, object]) -> Service:

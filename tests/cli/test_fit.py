@@ -69,6 +69,24 @@ def test_specs_are_asked_about_for_every_gpu_they_allow(machine: Machine) -> Non
     assert "sequences of 4,096 tokens (max_model_len)" in named.out
 
 
+def test_without_a_gpu_named_it_is_those_of_this_host(machine: Machine) -> None:
+    shown = machine.enova("fit", "--model", LLAMA)
+
+    assert shown.out.count("on h100-sxm, vLLM 0.32: fits\n") == 1
+    assert shown.code == 0
+
+
+def test_on_a_host_without_any_one_must_be_named(machine: Machine) -> None:
+    machine.host.gpus = ()
+    shown = machine.enova("fit", "--model", LLAMA)
+
+    assert shown.err == (
+        "error: model: which GPU? There is none here\n"
+        "hint: name one with --gpu or in placement.gpu_types; see `enova gpus`\n"
+    )
+    assert shown.code == 64
+
+
 def test_memory_of_a_gpu_can_be_given(machine: Machine) -> None:
     arguments = ("fit", "--model", LLAMA, "--gpu", "h100-sxm", "--max-model-len", "4096", "-o", "json")
     told = json.loads(machine.enova(*arguments, "--gpu-memory", "20GiB").out)["fits"][0]
@@ -79,7 +97,6 @@ def test_memory_of_a_gpu_can_be_given(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--model", LLAMA), "error: model: which GPU?\n"),
         (("--model", LLAMA, "--gpu", "h100-sxm", "--tp", "0"), "error: tensor_parallel_size must be at least 1\n"),
         (("--model", LLAMA, "--gpu", "h100-sxm", "--gpu-memory", "20"), "error: --gpu-memory: "),
         (("chat.yaml", "--model", LLAMA, "--gpu", "h100-sxm"), "error: specs and --model do not go together\n"),
