@@ -37,17 +37,17 @@ def limits_of(setup: EngineSetup) -> Limits:
 def pages_of(groups: tuple[KvGroup, ...]) -> KvPages:
     """Return how a sequence's tokens turn into blocks of these groups.
 
-    Where groups differ in the tokens of a block, those whose blocks hold more count as a part of a group.
+    Blocks of full layers set the size; windows are counted in blocks of their own, which may hold fewer tokens.
     """
-    block_size = min(group.block_size for group in groups)
     full = [group for group in groups if group.kind is not AttentionKind.LINEAR and group.window_tokens is None]
     sliding = [group for group in groups if group.window_tokens is not None]
-    # A window begins in the midst of a block, and the newest token may open another.
-    window_blocks = max((-(-(group.window_tokens or 0) // block_size) + 1 for group in sliding), default=0)
     return KvPages(
-        block_size=block_size,
+        block_size=(full or sliding or groups)[0].block_size,
         full_groups=len(full),
         window_groups=len(sliding),
-        window_blocks=window_blocks,
+        # A window begins in the midst of a block.
+        window_blocks=max(
+            (-(-(group.window_tokens or 0) // group.block_size) + 1 for group in sliding), default=0
+        ),
         per_sequence=sum(group.kind is AttentionKind.LINEAR for group in groups),
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from enova.adapters.facts import gpu_card, model_card
 from enova.core.engine.defaults import engine_setup
+from enova.core.engine.kv_layout import KvGroup
 from enova.core.engine.memory import memory_of
+from enova.core.engine.model_card import AttentionKind
 from enova.core.engine.setup import Speculation
 from enova.core.simulate.limits import KvPages
-from enova.core.simulate.limits_of import limits_of
+from enova.core.simulate.limits_of import limits_of, pages_of
 
 H100 = gpu_card("h100-sxm")
 LLAMA = model_card("meta-llama/Llama-3.1-8B-Instruct")
@@ -40,6 +42,20 @@ def test_windows_and_full_layers_have_tables_of_their_own() -> None:
 
     assert limits.pages == KvPages(block_size=16, full_groups=1, window_groups=6, window_blocks=65)
     assert limits.pages.of(100_000) == 6250 + 6 * 65
+
+
+def test_windows_are_counted_in_blocks_of_their_own() -> None:
+    full = KvGroup(kind=AttentionKind.FULL, layers=5, block_size=16)
+    sliding = KvGroup(kind=AttentionKind.SLIDING, layers=5, block_size=32, window_tokens=1024)
+
+    assert pages_of((sliding, full)).of(100_000) == 6250 + 33
+
+
+def test_recurrent_states_take_a_block_each() -> None:
+    full = KvGroup(kind=AttentionKind.FULL, layers=12, block_size=544)
+    state = KvGroup(kind=AttentionKind.LINEAR, layers=12, block_size=544)
+
+    assert pages_of((state, state, state, full)).of(5440) == 10 + 3
 
 
 def test_without_room_there_are_no_blocks() -> None:
