@@ -43,6 +43,9 @@ class GpuCard:
     gpus_per_host: int
     efficiency: str
     """Which measured efficiency curves hold for it; those of its nearest kin where it was not measured itself."""
+    flops_over_kin: float = 1.0
+    """What to multiply its FLOP/s with before curves of its kin apply: GeForce cards multiply at half rate with
+    wide accumulation, by design and not by power, and so come closer to their figure than the curves' own GPU."""
     price: Price | None
     source: str
 

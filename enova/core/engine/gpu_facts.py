@@ -41,6 +41,7 @@ def gpu_card_of(entry: Mapping[str, Any]) -> GpuCard:
         peer_to_peer=entry["peer_to_peer"],
         gpus_per_host=entry["gpus_per_host"],
         efficiency=entry["efficiency"],
+        flops_over_kin=entry.get("flops_over_kin", 1.0),
         price=None if price is None else Price(**price),
         source=entry["source"],
     )
