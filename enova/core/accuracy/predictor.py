@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from enova.core.accuracy.point import ServingPoint
@@ -44,12 +44,16 @@ def setup_with(
         given["kv_cache"] = _kv_format(str(given["kv_cache"]))
     if "cudagraph_max" in given:
         given["graph_sizes"] = cudagraph_sizes(int(given.pop("cudagraph_max")), vllm=vllm)
-    unknown = sorted(given.keys() - _SETTINGS)
+    unknown = sorted(given.keys() - _ARGUMENTS - _FIELDS)
     if unknown:
         raise CannotModel(
-            f"an engine has no setting {', '.join(unknown)}", hint=f"one of {', '.join(sorted(_SETTINGS))}"
+            f"an engine has no setting {', '.join(unknown)}",
+            hint=f"one of {', '.join(sorted(_ARGUMENTS | _FIELDS))}",
         )
-    return engine_setup(model, gpu, vllm=vllm, **given, **parallel)
+    setup = engine_setup(
+        model, gpu, vllm=vllm, **{name: given[name] for name in given.keys() & _ARGUMENTS}, **parallel
+    )
+    return replace(setup, **{name: given[name] for name in given.keys() - _ARGUMENTS})
 
 
 def _kv_format(word: str) -> Numbers | None:
@@ -63,7 +67,9 @@ def _kv_format(word: str) -> Numbers | None:
 
 
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
-_SETTINGS = inspect.signature(engine_setup).parameters.keys() - {"model", "gpu", "vllm"}
+_FIXED = {"model", "gpu", "vllm"}
+_ARGUMENTS = inspect.signature(engine_setup).parameters.keys() - _FIXED
+_FIELDS = {entry.name for entry in fields(EngineSetup)} - _FIXED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
