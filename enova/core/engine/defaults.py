@@ -86,7 +86,7 @@ def engine_setup(
         gpu_memory_utilization=gpu_memory_utilization or known.gpu_memory_utilization,
         kv_cache=kv_cache or served.formats.embedding,
         kv_cache_bytes=kv_cache_bytes,
-        prefix_caching=not recurrent if prefix_caching is None else prefix_caching,
+        prefix_caching=(known.recurrent_prefixes or not recurrent) if prefix_caching is None else prefix_caching,
         chunked_prefill=chunked_prefill,
         async_scheduling=(runs_ahead if async_scheduling is None else async_scheduling) and not on_cpu,
         reserve_full_prompt=known.reserve_full_prompt if reserve_full_prompt is None else reserve_full_prompt,

@@ -30,11 +30,13 @@ class KvGroup:
     block_size: int
     """Tokens of one block."""
     window_tokens: int | None = None
+    states: int = 1
+    """Recurrent layers: blocks of one sequence, whatever its length."""
 
     def blocks(self, tokens: int, in_flight: int) -> int:
         """Return the most blocks a sequence of so many tokens holds, with `in_flight` tokens not settled yet."""
         if self.kind is AttentionKind.LINEAR:
-            return 1
+            return self.states
         if self.window_tokens is None:
             return -(-tokens // self.block_size)
         kept = min(self.window_tokens - 1 + in_flight, tokens)
@@ -114,6 +116,7 @@ def _one_group(
         layers=layers,
         block_size=setup.block_size,
         window_tokens=kinds[0].window_tokens,
+        states=_states(setup),
     )
     whole = sum(kind.layers * kind.page_bytes for kind in kinds)
     return (group,), tuple(round(whole * share) for share in shares)
@@ -134,9 +137,20 @@ def _many_groups(
         for first in range(-(-kind.layers // size)):
             layers = len(range(first, kind.layers, -(-kind.layers // size)))
             groups.append(
-                KvGroup(kind=kind.kind, layers=layers, block_size=tokens, window_tokens=kind.window_tokens)
+                KvGroup(
+                    kind=kind.kind,
+                    layers=layers,
+                    block_size=tokens,
+                    window_tokens=kind.window_tokens,
+                    states=_states(setup),
+                )
             )
     return tuple(groups), tuple(math.ceil(round(size * share, 6)) * page for share in shares)
+
+
+def _states(setup: EngineSetup) -> int:
+    """With prefix caching a recurrent state is kept at the last block's end beside the running one."""
+    return 2 if setup.prefix_caching else 1
 
 
 def _common_page(setup: EngineSetup, kinds: list[_Kind]) -> tuple[int, int]:

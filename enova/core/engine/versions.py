@@ -47,6 +47,8 @@ class Behaviour:
     """The same for mixtures of experts."""
     in_flight_windows: bool = False
     """Sliding windows hold the tokens of every step in flight, two with async scheduling, not of one."""
+    recurrent_prefixes: bool = False
+    """Prefix caching is on for models with recurrent states too; each sequence then holds a state more."""
     tokens_by_concurrency: bool = False
     """Capacity in tokens is told as concurrency times `max_model_len`, not as blocks times block size."""
     cpu_in_budget: bool = False
@@ -69,6 +71,7 @@ _0_28 = replace(
         *_FIRST.batch,
     ),
     largest_graph_blackwell=1024,
+    recurrent_prefixes=True,
 )
 _0_32 = replace(_0_28, since=(0, 32), lean_sampler_experts=True)
 

@@ -49,5 +49,5 @@ def pages_of(groups: tuple[KvGroup, ...]) -> KvPages:
         window_blocks=max(
             (-(-(group.window_tokens or 0) // group.block_size) + 1 for group in sliding), default=0
         ),
-        per_sequence=sum(group.kind is AttentionKind.LINEAR for group in groups),
+        per_sequence=sum(group.states for group in groups if group.kind is AttentionKind.LINEAR),
     )

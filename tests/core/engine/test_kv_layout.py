@@ -118,12 +118,15 @@ def test_a_window_holds_what_a_step_adds_and_newer_versions_two_steps() -> None:
 
 def test_recurrent_states_fill_a_block_each_and_make_blocks_of_attention_larger() -> None:
     token = 2 * 8 * 128 * 2
-    layout = kv_layout(engine_setup(recurrent(8, 24, state_bytes=100 * token), H100))
+    hybrid = recurrent(8, 24, state_bytes=100 * token)
+    layout = kv_layout(engine_setup(hybrid, H100, vllm=OLD))
+    caching = kv_layout(engine_setup(hybrid, H100, vllm=(0, 32)))
 
     assert layout.block_size == 112
     assert layout.bytes_per_block == (8 * 112 * token,)
     assert len(layout.groups) == 4
     assert layout.blocks(1120) == 10 + 3
+    assert caching.blocks(1120) == 10 + 2 * 3
 
 
 def test_stages_hold_their_share_of_the_layers() -> None:

@@ -51,11 +51,11 @@ def test_windows_are_counted_in_blocks_of_their_own() -> None:
     assert pages_of((sliding, full)).of(100_000) == 6250 + 33
 
 
-def test_recurrent_states_take_a_block_each() -> None:
+def test_recurrent_states_take_blocks_whatever_the_length() -> None:
     full = KvGroup(kind=AttentionKind.FULL, layers=12, block_size=544)
-    state = KvGroup(kind=AttentionKind.LINEAR, layers=12, block_size=544)
+    state = KvGroup(kind=AttentionKind.LINEAR, layers=12, block_size=544, states=2)
 
-    assert pages_of((state, state, state, full)).of(5440) == 10 + 3
+    assert pages_of((state, state, state, full)).of(5440) == 10 + 6
 
 
 def test_without_room_there_are_no_blocks() -> None:
