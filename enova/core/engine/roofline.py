@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from enova.core.engine.curves import GEMM_FLOOR_S, Coefficients, Curves, DecodeAttention, Efficiency
+from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.model_card import AttentionKind
 from enova.core.engine.numbers import Numbers
 from enova.core.engine.products import Product, computed_in, head_of, products_of
@@ -96,7 +97,7 @@ class Roofline:
             self._fixed_s
             + coefficients.prompt_step_s
             + coefficients.prompt_token_s * new_tokens
-            + coefficients.sequence_s * (decodes + len(chunks))
+            + coefficients.sequence_s * -(-(decodes + len(chunks)) // self._ranks)
             + max(kernels_s, self._shortest_prompt_s)
         )
 
@@ -108,7 +109,11 @@ class Roofline:
             + self._sampled_s(decodes * self._verified)
             + self._attention.base_s(decodes)
         )
-        base_s = self._fixed_s + self._coefficients.sequence_s * decodes + max(kernels_s, self._shortest_decode_s)
+        base_s = (
+            self._fixed_s
+            + self._coefficients.sequence_s * -(-decodes // self._ranks)
+            + max(kernels_s, self._shortest_decode_s)
+        )
         return Line(base_s, self._attention.kv_token_s, self._attention.window_token_s, _INF, _INF)
 
     def _tokens_s(self, decoded: int, new_tokens: int, longest_chunk: int) -> float:
@@ -180,7 +185,11 @@ def _product_s(product: Product, tokens: float, setup: EngineSetup, efficiency: 
 def _multiply_s(product: Product, tokens: float, setup: EngineSetup) -> float:
     """Seconds for one product at peak FLOP/s."""
     compute = computed_in(product.weights, setup.model.formats.activations, setup.gpu)
-    return 2 * tokens * product.n * product.k / setup.gpu.flops_for(_scaled_once(compute))
+    return 2 * tokens * product.n * product.k / _flops(setup.gpu, _scaled_once(compute))
+
+
+def _flops(gpu: GpuCard, compute: Numbers) -> float:
+    return gpu.flops_for(compute) * gpu.flops_over_kin
 
 
 def _scaled_once(compute: Numbers) -> Numbers:
@@ -207,7 +216,7 @@ def _experts_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) ->
     rows = tokens * experts.per_token / spread
     compute = _scaled_once(computed_in(weights, model.formats.activations, gpu))
     read_s = visited * values * weights.bytes_per_value / gpu.memory_bytes_per_s
-    multiply_s = 2 * rows * values / gpu.flops_for(compute)
+    multiply_s = 2 * rows * values / _flops(gpu, compute)
     move_s = rows * (3 * model.hidden_size + 3 * width) * _BF16_BYTES / gpu.memory_bytes_per_s
     return experts.layers * (
         coefficients.expert_launch_s
@@ -276,7 +285,7 @@ class _PromptAttention:
 
     def __init__(self, setup: EngineSetup, coefficients: Coefficients) -> None:
         model = setup.model
-        one_flop_s = coefficients.prefill_attention / setup.gpu.flops_for(Numbers.BF16)
+        one_flop_s = coefficients.prefill_attention / _flops(setup.gpu, Numbers.BF16)
         self._full = self._windowed = 0.0
         self._window = model.window_tokens or 0
         for entry in model.attention:
