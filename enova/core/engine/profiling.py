@@ -46,8 +46,8 @@ class Overheads:
     collectives_bytes: float = 1.97 * _GIB
     """What NCCL takes at the first all-reduce over NVLink."""
     collectives_per_doubling_bytes: float = 0.06 * _GIB
-    pcie_collectives_bytes: float = 0.4 * _GIB
-    """The same without NVLink, where NCCL opens far fewer channels. An estimate, not a fit."""
+    pcie_collectives_bytes: float = 0.13 * _GIB
+    """The same without NVLink; of one log, 16 x RTX 3090, vLLM 0.8 (vllm-project/vllm, pull request 14447)."""
     graphs_bytes: float = 0.40 * _GIB
     graphs_per_layer_bytes: float = 0.0145 * _GIB
 

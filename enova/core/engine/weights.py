@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Literal, NamedTuple
 
 from enova.core.engine.model_card import Attention, AttentionKind, ModelCard
@@ -50,10 +50,6 @@ class Weights:
     def total(self) -> float:
         """Return the sum of the parts."""
         return math.fsum(astuple(self))
-
-    def times(self, factor: float) -> Weights:
-        """Return every part multiplied."""
-        return Weights(**{part: value * factor for part, value in asdict(self).items()})
 
 
 class _Tensor(NamedTuple):
