@@ -21,8 +21,8 @@ UNLOADED_SHARE = 0.03
 """Files may hold this much beside what is loaded (draft layers); more than that, and they are believed."""
 
 ROTARY_TABLES = {"Gemma3ForConditionalGeneration": 9.0}
-"""Rows of the tables of sines and cosines, as multiples of `max_model_len`, where that is not 1: Gemma 3 has a table
-for its sliding layers and one 8 times as long for the others (linear `rope_scaling` in its config.json)."""
+"""Rows of the tables of sines and cosines, as multiples of `max_model_len`, where that is not 1: Gemma 3 has one
+for its sliding layers, and one 8 times as long for the others (linear `rope_scaling` in its config.json)."""
 
 _PLAIN = frozenset({Numbers.FP32, Numbers.BF16, Numbers.FP16})
 _MIB = 1 << 20
@@ -127,7 +127,7 @@ def in_format(model: ModelCard, numbers: Numbers) -> ModelCard:
 
 
 def quantized_to(model: ModelCard, numbers: Numbers) -> ModelCard:
-    """Return the model with its linear layers quantised while they are loaded, as vLLM's `quantization` does it."""
+    """Return the model with its linear layers quantised while loading, as vLLM's `quantization` does it."""
     formats = replace(model.formats, attention=numbers, mlp=numbers, experts=numbers, activations=numbers)
     return replace(model, formats=formats, weight_bytes=None)
 
@@ -158,7 +158,7 @@ def _tensors(
     last: bool,
     vocab_rows: int,
 ) -> Iterator[_Tensor]:
-    """Yield what one GPU holds of `layers` average layers: the embedding on the first stage, the head on the last.
+    """Yield what one GPU holds of `layers` average layers: the embedding if `first`, the head if `last`.
 
     Layers of a kind are taken to be spread evenly over the stages.
     """
