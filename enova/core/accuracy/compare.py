@@ -44,7 +44,7 @@ class Judge:
             ("tpot_mean", point.tpot_s, means.tpot_s),
         ):
             if measured is not None:
-                yield self._banded(about.compared(setup, metric, "s", measured, predicted))
+                yield self._banded(about.compared(setup, metric, "s", measured, predicted), setup)
 
     def run(self, run: RecordedRun) -> Iterator[Outcome]:
         """Yield mean and percentiles of a recorded run, and its KV blocks where they are known."""
@@ -57,7 +57,7 @@ class Judge:
             return
         measured = dict(measured_latencies(run).figures())
         for metric, predicted in replayed.latencies.figures():
-            yield self._banded(about.compared(setup, metric, "s", measured[metric], predicted))
+            yield self._banded(about.compared(setup, metric, "s", measured[metric], predicted), setup)
         if run.kv_blocks is not None:
             blocks = memory_of(setup).kv_blocks
             yield about.compared(setup, "kv_blocks", "blocks", run.kv_blocks, blocks)
@@ -105,11 +105,12 @@ class Judge:
                 low=figure.band.low, high=figure.band.high
             )
 
-    def _banded(self, compared: Comparison) -> Comparison:
+    def _banded(self, compared: Comparison, setup: EngineSetup) -> Comparison:
+        compared = compared._replace(origin=str(self.predictor.step_time(setup).origin))
         if self.error is None:
             return compared
         metric, statistic = compared.metric.split("_")
-        low, high = self.error.of(Origin.ROOFLINE, metric, statistic)
+        low, high = self.error.of(Origin(compared.origin), metric, statistic)
         return compared._replace(low=compared.predicted * low, high=compared.predicted * high)
 
 

@@ -26,6 +26,8 @@ class Comparison(NamedTuple):
     unit: str
     measured: float
     predicted: float
+    origin: str = ""
+    """Where the step times came from; empty: no step times were needed."""
     low: float | None = None
     """Lower end of the prediction's band; None: no band is stated."""
     high: float | None = None
@@ -77,13 +79,9 @@ class Group(NamedTuple):
     score: Score
 
 
-BY = (
-    ("source", "metric"),
-    ("source", "kind", "metric"),
-    ("source", "gpu", "metric"),
-    ("source", "model", "metric"),
-    ("source", "gpu", "model", "metric"),
-)
+AGGREGATES = (("source", "metric"), ("source", "kind", "metric"))
+PARTITIONS = (("source", "gpu", "metric"), ("source", "model", "metric"), ("source", "gpu", "model", "metric"))
+BY = AGGREGATES + PARTITIONS
 """The groups that are shown, from coarse to fine."""
 
 
