@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from enova.core.simulate.forecast import Conditions, origin_of, run_of
+from enova.core.simulate.forecast import ENOUGH_REQUESTS, WARM_UP, Conditions, origin_of, run_of
 from enova.core.simulate.promises import Promise
 from enova.core.simulate.replica import ReplicaSetup
 from enova.core.simulate.results import Band, Figure, Metric, Results
@@ -21,11 +21,8 @@ from enova.core.spec.units import Rate
 from enova.core.workload.load import Load
 from enova.core.workload.rates import at_rate
 
-FEWEST_REQUESTS = 2000
 SETTLED_AFTER = 20
 """Mean answers that a rate is simulated for at least, one after another."""
-WARM_UP = 0.2
-"""Share of the time after which counting begins."""
 TOLERANCE = 0.02
 """Relative width at which the search ends."""
 LOWEST = 1e-2
@@ -75,6 +72,15 @@ def capacity_of(
     )
 
 
+def sweep_of(
+    replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions, rates: Sequence[float]
+) -> tuple[tuple[float, Results], ...]:
+    """Return what users would see at each of these rates, as in the search for the capacity."""
+    steady = _steady(load)
+    search = _Search(replicas, steady, conditions, _saturated(replicas, steady, conditions))
+    return tuple((rate, search.at(rate)) for rate in rates)
+
+
 class _Search:
     """Bisection on a log scale that remembers what was tried."""
 
@@ -88,7 +94,7 @@ class _Search:
         # More than can be served for long can be served for a while, so that the top is not the end.
         self._ends = LOWEST * saturated, 1.05 * saturated
         self._settled_s = 0.0
-        answer_s = self._at(self._ends[0]).of(Metric.E2E, "mean").value
+        answer_s = self.at(self._ends[0]).of(Metric.E2E, "mean").value
         self._settled_s = 0.0 if math.isnan(answer_s) else SETTLED_AFTER * answer_s
 
     def highest(self, judged_by: Callable[[Figure], float]) -> float:
@@ -122,7 +128,7 @@ class _Search:
         return not self._broken(rate, judged_by)
 
     def _broken(self, rate: float, judged_by: Callable[[Figure], float]) -> tuple[Promise, ...]:
-        results = self._at(rate)
+        results = self.at(rate)
         return tuple(
             promise
             for promise in self._conditions.promises
@@ -130,9 +136,10 @@ class _Search:
             if not judged_by(results.of(promise.metric, promise.statistic)) <= promise.target_s
         )
 
-    def _at(self, rate: float) -> Results:
+    def at(self, rate: float) -> Results:
+        """Return what users would see at a rate."""
         if rate not in self.tried:
-            requests = max(self._conditions.requests or FEWEST_REQUESTS, math.ceil(rate * self._settled_s))
+            requests = max(self._conditions.requests or ENOUGH_REQUESTS, math.ceil(rate * self._settled_s))
             conditions = replace(self._conditions, requests=requests, warmup_s=WARM_UP * requests / rate)
             self.tried[rate] = run_of(self._replicas, at_rate(self._load, rate), conditions)
         return self.tried[rate]
@@ -149,7 +156,7 @@ def _steady(load: Load) -> Load:
 
 def _saturated(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions) -> float:
     """Return requests/s while there is always something waiting: in the middle half, when all come at once."""
-    requests = (conditions.requests or FEWEST_REQUESTS) * len(replicas)
+    requests = (conditions.requests or ENOUGH_REQUESTS) * len(replicas)
     conditions = replace(conditions, requests=requests, warmup_s=0.0, keep_records=True)
     records = run_of(replicas, at_rate(load, _AT_ONCE), conditions).records
     if records is None or len(records.finished_s) < 4:

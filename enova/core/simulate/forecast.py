@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enova.core.engine.curves import Curves
 from enova.core.engine.roofline import frontend_of, step_time_of
@@ -19,7 +19,7 @@ from enova.core.simulate.replica import ReplicaSetup, ReplicaView
 from enova.core.simulate.results import NO_MODEL_ERROR, ModelError, Results
 from enova.core.simulate.routing import policy_of
 from enova.core.simulate.summary import Work, results_of
-from enova.core.spec.injection import Stages, Trace
+from enova.core.spec.injection import Constant, Gamma, Normal, Poisson, Stages, Trace
 from enova.core.workload.load import Load
 from enova.core.workload.rates import rate_of
 from enova.core.workload.request import Request
@@ -30,6 +30,14 @@ LOOKS = 400
 """How often a run is looked at, if it can be told how long it will be."""
 SHORTEST_INTERVAL_S = 0.1
 """Between looks: an overloaded fleet goes on for much longer than requests come."""
+
+
+ENOUGH_REQUESTS = 2000
+ENOUGH_S = 180.0
+ENOUGH_PER_USER = 20
+"""What a forecast takes where nobody says when a load ends: at least so many requests, for at least so long."""
+WARM_UP = 0.2
+"""Share of the time after which counting begins, under steady arrivals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +93,7 @@ def replica_of(setup: EngineSetup, curves: Curves, *, start_up_s: float = 0.0) -
 
 def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions = Conditions()) -> Results:
     """Predict the same for replicas whose step times may come from anywhere, calibration for example."""
-    if conditions.requests is None and load.duration_s is None and not isinstance(load.arrival, (Stages, Trace)):
+    if conditions.requests is None and _endless(load):
         raise UsageError("the traffic never ends", hint="set injection.duration, or a number of requests")
     collector = Collector(
         targets=targets_of(conditions.promises),
@@ -116,9 +124,29 @@ def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions 
     )
 
 
+def settled(load: Load, conditions: Conditions) -> Conditions:
+    """Return conditions under which the figures of a load are those of a fleet that has settled.
+
+    A load that would never end gets an end, after some minutes and thousands of requests. Of steady arrivals the
+    first fifth is warm-up; of waves, stages, traces and closed loops everything counts, as in a benchmark of them.
+    """
+    rate = rate_of(load)
+    if conditions.requests is None and _endless(load):
+        enough = ENOUGH_PER_USER * load.users.number if load.users else math.ceil(ENOUGH_S * (rate or 0.0))
+        conditions = replace(conditions, requests=max(ENOUGH_REQUESTS, enough))
+    if isinstance(load.arrival, (Poisson, Constant, Gamma, Normal)) and rate:
+        spans = [load.duration_s, conditions.requests and conditions.requests / rate]
+        conditions = replace(conditions, warmup_s=WARM_UP * min(span for span in spans if span))
+    return conditions
+
+
 def origin_of(replicas: Sequence[ReplicaSetup]) -> Origin:
     """Return where the times of the least well known replica come from."""
     return max((replica.step_time.origin for replica in replicas), key=list(Origin).index)
+
+
+def _endless(load: Load) -> bool:
+    return load.duration_s is None and not isinstance(load.arrival, (Stages, Trace))
 
 
 def _serve(fleet: Fleet, load: Load, limit: int | None) -> None:

@@ -25,7 +25,8 @@ class Timeline:
     def look(self, now_s: float, *, running: int, waiting: int, kv_use: float, replicas: int) -> None:
         """Take note of the state of the fleet at one moment."""
         self._reach(now_s)
-        column = self._sums[:, int(now_s / self.interval_s)]
+        # Looks come at multiples of the interval, which rounding must not put into the one before.
+        column = self._sums[:, int(now_s / self.interval_s + 1e-6)]
         column[: _REPLICAS + 1] += (1, running, waiting, kv_use, replicas)
 
     def crowded(self, kv_use: float) -> None:
@@ -65,7 +66,7 @@ class Timeline:
 
     def _reach(self, at_s: float) -> None:
         self._end_s = max(self._end_s, at_s)
-        while at_s >= self.interval_s * MOST_INTERVALS:
+        while at_s / self.interval_s + 1e-6 >= MOST_INTERVALS:
             self._sums = np.concatenate(
                 (self._sums[:, ::2] + self._sums[:, 1::2], np.zeros((8, MOST_INTERVALS // 2))), axis=1
             )
