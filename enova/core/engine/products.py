@@ -65,7 +65,7 @@ def computed_in(weights: Numbers, activations: Numbers, gpu: GpuCard) -> Numbers
 
 _WIDE = frozenset({Numbers.BF16, Numbers.FP16, Numbers.FP32})
 _EIGHT_BITS = frozenset({Numbers.FP8, Numbers.FP8_BLOCK, Numbers.INT8})
-_WEIGHT_ONLY = frozenset({Numbers.INT4, Numbers.MXFP4})
+_WEIGHT_ONLY = frozenset({Numbers.INT4, Numbers.INT4_G32, Numbers.MXFP4})
 
 
 def _attention(model: ModelCard, entry: Attention, tensor: int) -> Iterator[Product]:
