@@ -21,4 +21,4 @@ def facts(name: str) -> Any:
 @cache
 def known_models() -> KnownModels:
     """Return the models there are facts for."""
-    return KnownModels(facts("models"))
+    return KnownModels(facts("models")["models"])

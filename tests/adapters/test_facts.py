@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from itertools import chain
 from pathlib import Path
@@ -151,8 +152,35 @@ def test_parameters_come_out_as_the_hub_counts_them(name: str) -> None:
     assert summary_of(model_card(name)).parameters == pytest.approx(PUBLISHED_PARAMETERS[name], rel=3e-3)
 
 
+NAMED_OTHERWISE = (
+    "8x7b", "8x22b", "-17b-", "a2.7b", "-e2b", "-e4b", "olmoe-1b-7b", "gemma-7b", "qwen3.5-397b-a17b", "gemma-2b",
+    "gemma-1.1", "c4ai",
+)  # fmt: skip
+"""Whose names do not begin with what they have in all, or round it boldly."""
+
+
+def test_parameters_agree_with_the_size_in_the_name(models: list[ModelCard]) -> None:
+    sizes = [
+        (card.name, float(found[1]), summary_of(card).parameters / 1e9)
+        for card in models
+        if (found := re.search(r"[-_](\d+(?:\.\d+)?)b(?:-|_|$)", card.name.casefold()))
+        and not any(word in card.name.casefold() for word in NAMED_OTHERWISE)
+    ]
+
+    assert [(name, said, had) for name, said, had in sizes if not 0.85 * said < had < 1.31 * said] == []
+    assert len(sizes) > 250
+
+
 def test_formats_of_quantised_models_follow_from_their_names(models: list[ModelCard]) -> None:
-    words = {"-FP8": "fp8", "NVFP4": "nvfp4", "-FP4": "nvfp4", "AWQ": "int4", "w8a8": "int8", "w4a16": "int4"}
+    words = {
+        "-FP8": "fp8",
+        "FP4": "nvfp4",
+        "AWQ": "int4",
+        "Int4": "int4",
+        "Int8": "int8",
+        "w8a8": "int8",
+        "w4a16": "int4",
+    }
     told = [
         (card.name, word, str(card.formats.experts if card.experts else card.formats.mlp))
         for card, word in ((card, word) for card in models for word in words)

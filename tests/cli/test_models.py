@@ -18,7 +18,7 @@ def test_all_models_are_listed(machine: Machine) -> None:
 
 
 def test_part_of_a_name_lists_those_that_have_it(machine: Machine) -> None:
-    lines = machine.enova("models", "GPT-oss").out.splitlines()[1:]
+    lines = machine.enova("models", "OpenAI/gpt").out.splitlines()[1:]
 
     assert [line.split() for line in lines] == [
         ["openai/gpt-oss-120b", "117", "B", "5.13", "B", "65.2", "GB", "mxfp4", "72", "KiB", "131072"],

@@ -20,22 +20,24 @@ class KnownModels:
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self._entries = entries
+        # By the name in lower case: as it is written, and the entry it stands for.
         self._names = {
-            word.casefold(): name for name, entry in entries.items() for word in (name, *entry.get("aliases", ()))
+            word.casefold(): (word, name)
+            for name, entry in entries.items()
+            for word in (name, *entry.get("aliases", ()))
         }
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return every name and alias, sorted."""
-        words = (word for name, entry in self._entries.items() for word in (name, *entry.get("aliases", ())))
-        return tuple(sorted(words, key=str.casefold))
+        return tuple(written for _, (written, _) in sorted(self._names.items()))
 
     def find(self, name: str) -> ModelCard | None:
-        """Return the card of a model under the name it was asked for, None if it is not known."""
-        known = self._names.get(name.casefold())
-        if known is None:
+        """Return the card of a model, named as it is on the hub, None if it is not known."""
+        found = self._names.get(name.casefold())
+        if found is None:
             return None
-        written = next((word for word in self.names if word.casefold() == name.casefold()), name)
+        written, known = found
         entry = self._entries[known]
         return card_of(
             self._config(known),
@@ -57,10 +59,9 @@ class KnownModels:
 
     def hint(self, name: str) -> str:
         """Return what to do about a name that is not known."""
-        by_folded = {word.casefold(): word for word in self.names}
-        close = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.6)
+        close = difflib.get_close_matches(name.casefold(), self._names, n=3, cutoff=0.6)
         if close:
-            return f"did you mean {' or '.join(by_folded[word] for word in close)}?"
+            return f"did you mean {' or '.join(self._names[word][0] for word in close)}?"
         return "see `enova models` for those there are facts for"
 
     def _config(self, name: str) -> dict[str, Any]:
