@@ -2,7 +2,8 @@
 # On a fresh machine `make demo` or `make test` is all it takes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-slow test-docker test-image check fmt schema models bench clean
+.PHONY: help setup demo test test-fast test-slow test-docker test-image check fmt schema models bench accuracy \
+  accuracy-accept clean
 
 UV := stack/uv
 RUN := $(UV) run --locked
@@ -13,7 +14,7 @@ SCHEMA := schemas/enova.schema.json
 help:  ## Show this help
 	@echo "Enova: a spec file in, vLLM replicas behind one endpoint out."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(ENVIRONMENT)  ## Install uv if there is none, and the Python environment
 
@@ -64,6 +65,12 @@ models: setup  ## Make tiny models for the real engine, in .cache/models
 
 bench: setup  ## Measure planning and validation on large inputs
 	@set -e; for file in benchmarks/bench_*.py; do echo "==> $$file"; $(RUN) python $$file; done
+
+accuracy: setup  ## Predict the measurements in ../shared/data, write docs/accuracy.md, fail if errors grew
+	$(RUN) python benchmarks/accuracy.py
+
+accuracy-accept: setup  ## The same, and let these errors be what later ones are held to
+	$(RUN) python benchmarks/accuracy.py --accept
 
 clean:  ## Remove everything made here: environment, caches, built files (not Docker images)
 	rm -rf .venv .cache .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
