@@ -11,7 +11,22 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from enova.cli import apply, delete, fit, init, logs, plan, schema, status, validate, version
+from enova.cli import (
+    accuracy,
+    apply,
+    delete,
+    fit,
+    gpus,
+    init,
+    logs,
+    models,
+    plan,
+    schema,
+    simulate,
+    status,
+    validate,
+    version,
+)
 from enova.cli.session import Session, session_of
 from enova.errors import EnovaError, SpecError, UsageError
 
@@ -46,7 +61,7 @@ def enova(
 
     \b
     Exit codes: 0 done, 1 failed, 2 changes are pending (plan only), 64 called wrongly, 130 interrupted.
-    Environment: ENOVA_STATE_DIR, DOCKER_HOST, ENOVA_DEBUG, NO_COLOR, FORCE_COLOR.
+    Environment: ENOVA_STATE_DIR, ENOVA_PRICES, HF_TOKEN, DOCKER_HOST, ENOVA_DEBUG, NO_COLOR, FORCE_COLOR.
     """
     session_of(ctx).debug = debug
     if ctx.invoked_subcommand is None:
@@ -63,7 +78,11 @@ app.command("apply")(apply.apply)
 app.command("status")(status.status)
 app.command("logs")(logs.logs)
 app.command("delete")(delete.delete)
+app.command("simulate")(simulate.simulate)
 app.command("fit")(fit.fit)
+app.command("accuracy")(accuracy.accuracy)
+app.command("models")(models.models)
+app.command("gpus")(gpus.gpus)
 app.command("version")(version.version)
 
 
@@ -85,7 +104,7 @@ def run(arguments: Sequence[str], session: Session) -> int:
         for problem in error.problems:
             session.say(str(problem))
         many = "s" if len(error.problems) != 1 else ""
-        return _fail(session, f"{len(error.problems)} problem{many} in the specs", None, error.exit_code)
+        return _fail(session, f"{len(error.problems)} problem{many} in {error.what}", None, error.exit_code)
     except EnovaError as error:
         return _fail(session, error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
