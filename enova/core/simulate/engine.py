@@ -9,7 +9,6 @@ decodes: blocks are freed only by those who finish, so a queue whose head does n
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from heapq import heappop, heappush
 from math import inf
 
@@ -18,6 +17,7 @@ from enova.core.simulate.decodes import Decodes
 from enova.core.simulate.leap import Leap
 from enova.core.simulate.limits import Limits
 from enova.core.simulate.observer import Observer, Served
+from enova.core.simulate.rejection import most_tokens, why_never
 from enova.core.simulate.scheduler import Scheduler
 from enova.core.simulate.sequence import Sequence
 from enova.core.workload.request import Request
@@ -50,7 +50,7 @@ class Engine:
         self._decodes = Decodes(limits.pages, limits.tokens_per_step, step_time.window_tokens)
         self._scheduler = Scheduler(limits, self._decodes)
         self._most_seqs = limits.max_num_seqs
-        self._most_tokens = _most_tokens(limits)
+        self._most_tokens = most_tokens(limits)
         self._pending: list[tuple[float, int, Sequence]] = []
         """Submitted, but not yet taken into the queue: a heap by the time the scheduler may see them."""
         self._submitted = 0
@@ -71,7 +71,7 @@ class Engine:
     def submit(self, request: Request, now_s: float) -> None:
         """Take in a request whose user sends it now. Its number must not be that of an unfinished one."""
         if request.prompt_tokens + request.output_tokens > self._most_tokens:
-            self._observer.rejected(request, self._why_never(request))
+            self._observer.rejected(request, why_never(request, self._limits))
             return
         ready_s = now_s + self._frontend.arrival_s(request.prompt_tokens)
         self._submitted = serial = self._submitted + 1
@@ -182,15 +182,6 @@ class Engine:
         self._open = False
         return left
 
-    def _why_never(self, request: Request) -> str:
-        limits = self._limits
-        tokens = request.prompt_tokens + request.output_tokens
-        if tokens > limits.max_model_len:
-            return f"{tokens} tokens are more than the longest sequence, {limits.max_model_len}"
-        if not limits.chunked_prefill and tokens > limits.max_num_batched_tokens:
-            return f"{tokens} tokens are more than the {limits.max_num_batched_tokens} of a step, and never cut"
-        return f"{tokens} tokens are more than fit in all {limits.kv_blocks} blocks"
-
     def _start(self, until_s: float) -> bool:
         """Decide the batch that starts next, if that is before a moment; return whether there is one."""
         scheduler = self._scheduler
@@ -204,8 +195,7 @@ class Engine:
         elif now_s >= until_s:
             return False
         seen_s = self._seen_s if self._ahead else now_s
-        unseen = not pending or pending[0][0] > seen_s
-        if unseen and scheduler.quiet and self._plan_decodes():
+        if (not pending or pending[0][0] > seen_s) and scheduler.settled() and self._plan_decodes():
             return True
         self._decide(seen_s)
         if self._ahead and not scheduler.chunks and not decodes.count:
@@ -253,12 +243,13 @@ class Engine:
         slope_s = per_kv_token_s * growth
         if kv_tokens + growth * (steps - 1) > kv_until:
             steps = max(1, int((kv_until - kv_tokens) // growth) + 1)
-        growth = decodes.window_per_step()
-        if growth:
+        first_s = base_s + per_kv_token_s * kv_tokens
+        if window_sum:
+            first_s += per_window_token_s * window_sum
+            growth = decodes.window_per_step()
             slope_s += per_window_token_s * growth
             if window_sum + growth * (steps - 1) > window_until:
                 steps = max(1, int((window_until - window_sum) // growth) + 1)
-        first_s = base_s + per_kv_token_s * kv_tokens + per_window_token_s * window_sum
         flight = self._flight
         flight.begin(self.now_s, first_s, slope_s, steps)
         if not scheduler.waiting and count < self._most_seqs:
@@ -277,8 +268,6 @@ class Engine:
         flight = self._flight
         decodes = self._decodes
         scheduler = self._scheduler
-        observer = self._observer
-        ahead = self._ahead
         steps = flight.steps
         flight.steps = 0
         self._open = False
@@ -287,8 +276,8 @@ class Engine:
         self._busy_s += now_s - flight.start_s
         if steps > 1:
             self.leaps += 1
-        if ahead:
-            self._seen_s = flight.after(steps - 1)
+        if self._ahead:
+            self._seen_s = flight.after(steps - 1) if steps > 1 else flight.start_s
         finished: list[Sequence] = []
         count = decodes.count
         if count:
@@ -300,12 +289,12 @@ class Engine:
                 self._catch_up(count - len(late), late)
             else:
                 first_s = flight.first_s
-                observer.decoded(count, steps, first_s, first_s + flight.slope_s * (steps - 1))
+                self._observer.decoded(count, steps, first_s, first_s + flight.slope_s * (steps - 1))
         if scheduler.cache.active:
             scheduler.sync_cache()
         for sequence in finished:
             self._output_tokens -= decodes.clock - sequence.finish
-            scheduler.retire(sequence, linger=ahead)
+            scheduler.retire(sequence, linger=self._ahead)
         if scheduler.chunks:
             for sequence, chunk in zip(scheduler.parts, scheduler.chunks, strict=True):
                 new = chunk[0]
@@ -358,14 +347,3 @@ class Engine:
         else:
             finished.append(sequence)
             scheduler.retire(sequence, linger=self._ahead)
-
-
-def _most_tokens(limits: Limits) -> int:
-    """Return the tokens of the longest request, prompt and output, that can run to its end when it is alone.
-
-    Its last token is never cached, but with speculation a step may go that far beyond the end.
-    """
-    beyond = -int(-limits.tokens_per_step // 1) - 2
-    tokens = range(limits.max_model_len + 1)
-    most = bisect_right(tokens, limits.kv_blocks, key=lambda total: limits.pages.of(max(0, total + beyond))) - 1
-    return most if limits.chunked_prefill else min(most, limits.max_num_batched_tokens)

@@ -53,14 +53,18 @@ class Leap:
 
         The root of a parabola is a first guess, which rounding may have moved over a whole number.
         """
-        apart_s = moment_s - self.start_s
+        start_s, first_s, slope_s = self.start_s, self.first_s, self.slope_s
+        apart_s = moment_s - start_s
         if apart_s <= 0.0:
             return 1
-        middle_s = self.first_s - self.slope_s / 2
-        root = middle_s + sqrt(max(0.0, middle_s * middle_s + 2 * self.slope_s * apart_s))
-        steps = max(1, ceil(2 * apart_s / root))
+        if slope_s:
+            middle_s = first_s - slope_s / 2
+            root = middle_s + sqrt(max(0.0, middle_s * middle_s + 2 * slope_s * apart_s))
+            steps = ceil(2 * apart_s / root) or 1
+        else:
+            steps = ceil(apart_s / first_s) or 1
+        while start_s + steps * first_s + slope_s * (steps * (steps - 1) // 2) < moment_s:
+            steps += 1
         while steps > 1 and self.after(steps - 1) >= moment_s:
             steps -= 1
-        while self.after(steps) < moment_s:
-            steps += 1
         return steps

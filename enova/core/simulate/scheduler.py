@@ -20,9 +20,9 @@ from enova.core.simulate.sequence import Sequence
 class Scheduler:
     """Seats, blocks and the queue. `decide` fills `chunks` and `parts`; all `decodes` take part in the step too.
 
-    Without a long-prefill threshold at most one prompt is partly computed, and it is the last admitted: it took all
-    that was left of the budget. So decodes go first as long as budget and blocks do for all. Only where these do
-    not, or where a threshold lets prompts be overtaken, `_walk` goes through all sequences one by one.
+    Without a long-prefill threshold at most one prompt is partly computed, and it is the last admitted: it took
+    all that was left of the budget. So decodes go first as long as budget and blocks do for all. Only where these
+    do not, or where a threshold lets prompts be overtaken, `_walk` goes through all sequences one by one.
     """
 
     def __init__(self, limits: Limits, decodes: Decodes) -> None:
@@ -53,12 +53,20 @@ class Scheduler:
         self.unsettled = False
         """Whether the next step may differ from this one although nothing arrives or finishes until then."""
 
-    @property
-    def quiet(self) -> bool:
-        """Return whether there is nothing to decide as long as decodes find blocks."""
-        if self.waiting or self.prefilling or self.leaving or self.late:
+    def settled(self) -> bool:
+        """Return whether the next batch is all that decodes and no one else, and let those go that are leaving.
+
+        That is if nobody waits or computes a prompt, and if there are tokens and, even for an upper bound of what
+        is needed while those who leave still hold theirs, blocks. Otherwise it is for `decide` to say.
+        """
+        if self.waiting or self.prefilling or self.late or self.decodes.count > self._most_decodes:
             return False
-        return self.decodes.count <= self._most_decodes
+        if self.leaving:
+            if self.decodes.blocks_at_most(1) > self.room():
+                return False
+            self.release()
+        self.unsettled = False
+        return self.decodes.count > 0
 
     def room(self) -> int:
         """Return the blocks there are for decodes, those that they hold included."""

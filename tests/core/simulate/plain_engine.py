@@ -1,7 +1,7 @@
-"""vLLM's scheduler again, as plainly as it can be written: token by token, block by block, with nothing kept in sums.
+"""vLLM's scheduler again, as plainly as can be: step by step, block by block, with nothing kept in sums.
 
-Only for comparison. It decides ahead as vLLM does it, with a batch in a queue behind the one that runs, and has every
-block of the KV cache with its content. It knows no speculation.
+Only for comparison. It decides ahead as vLLM does it, with a batch in a queue behind the one that runs, and has
+every block of the KV cache with its content. It knows no speculation.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class PlainEngine:
         self.place: dict[Content, int] = {}
         self.users = [0] * limits.kv_blocks
         self.outcomes: list[Outcome] = []
+        self.preempted = False
         self.steps = 0
         self._serve()
 
@@ -117,43 +118,56 @@ class PlainEngine:
     def _schedule(self, now_s: float) -> list[Part]:
         while self.arrivals and self.arrivals[0].arrival_s <= now_s:
             self.waiting.append(Plain(self.arrivals.pop(0)))
-        limits = self.limits
+        batch = self._continue()
+        if not self.preempted:
+            self._admit(batch)
+        return batch
+
+    def _continue(self) -> list[Part]:
         batch: list[Part] = []
-        budget = limits.max_num_batched_tokens
-        preempted = False
+        budget = self.limits.max_num_batched_tokens
+        self.preempted = False
         index = 0
         while index < len(self.running) and budget > 0:
             sequence = self.running[index]
             index += 1
-            new = min(sequence.known - sequence.computed, limits.long_prefill_token_threshold or budget, budget)
+            threshold = self.limits.long_prefill_token_threshold
+            new = min(sequence.known - sequence.computed, threshold or budget, budget)
             if new == 0 or sequence.ends:
                 continue
             while not self._allocate(sequence, sequence.computed + new):
-                victim = self.running.pop()
-                preempted = True
-                self._free(victim)
-                victim.computed = 0
-                if not victim.ends:
-                    victim.preemptions += 1
-                self.waiting.insert(0, victim)
-                if victim is sequence:
-                    break
-            if sequence not in self.running:
-                break
+                if self._preempt() is sequence:
+                    return batch
             budget -= new
             batch.append(self._take_part(sequence, new))
-        while self.waiting and not preempted and budget > 0 and len(self.running) < limits.max_num_seqs:
+        return batch
+
+    def _preempt(self) -> Plain:
+        victim = self.running.pop()
+        self.preempted = True
+        self._free(victim)
+        victim.computed = 0
+        if not victim.ends:
+            victim.preemptions += 1
+        self.waiting.insert(0, victim)
+        return victim
+
+    def _admit(self, batch: list[Part]) -> None:
+        limits = self.limits
+        size = limits.pages.block_size
+        budget = limits.max_num_batched_tokens - sum(part.new_tokens for part in batch)
+        while self.waiting and budget > 0 and len(self.running) < limits.max_num_seqs:
             sequence = self.waiting[0]
             found = self._find(sequence)
-            computed = len(found) * limits.pages.block_size
+            computed = len(found) * size
             new = min(sequence.known - computed, limits.long_prefill_token_threshold or sequence.known)
             if new > budget and not limits.chunked_prefill:
                 break
             new = min(new, budget)
             reserve = limits.pages.of(sequence.known) if limits.reserve_full_prompt else 0
             spare = limits.watermark_blocks if self.running else 0
-            needed = max(reserve, limits.pages.of(computed + new)) - sum(self.users[block] > 0 for block in found)
-            if needed + spare > len(self.queue):
+            held = sum(self.users[block] > 0 for block in found)
+            if max(reserve, limits.pages.of(computed + new)) - held + spare > len(self.queue):
                 break
             for block in found:
                 self._use(block)
@@ -167,7 +181,6 @@ class PlainEngine:
             self.running.append(self.waiting.pop(0))
             budget -= new
             batch.append(self._take_part(sequence, new))
-        return batch
 
     def _take_part(self, sequence: Plain, new: int) -> Part:
         context = sequence.computed
