@@ -1,1 +1,1 @@
-"""Data with sources, no code: GPUs, models, prices, measured efficiencies."""
+"""Data with sources, and the one way to read it: GPUs, models, prices, measured efficiencies."""
