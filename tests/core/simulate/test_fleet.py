@@ -385,7 +385,7 @@ def test_every_request_is_served_or_rejected_or_lost_exactly_once(
 def test_policies_spread_load_as_the_real_router_was_seen_to(policy: str, measured: float) -> None:
     """docs/gateway.md, Policies: three workers, 12 clients, one request in five 20 times longer."""
     rng = np.random.default_rng(1)
-    outputs = np.where(rng.random(3000) < 0.2, 400, 20).tolist()
+    outputs = np.where(rng.random(2000) < 0.2, 400, 20).tolist()
     differences: list[int] = []
 
     def look(now_s: float, views: Sequence[ReplicaView]) -> None:

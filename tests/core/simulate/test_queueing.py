@@ -72,7 +72,7 @@ def many_server_waits_s(arrivals_s: Floats, services_s: Floats, servers: int) ->
 
 @pytest.mark.parametrize("exponential", [True, False], ids=["M/M/1", "M/D/1"])
 def test_one_seat_is_a_queue_with_one_server(exponential: bool) -> None:
-    arrivals_s, tokens = sample(1, 9_000, 0.8, exponential=exponential)
+    arrivals_s, tokens = sample(1, 5_000, 0.8, exponential=exponential)
 
     waits_s = run(servers(1), arrivals_s, tokens).waits_s()
 
@@ -82,7 +82,7 @@ def test_one_seat_is_a_queue_with_one_server(exponential: bool) -> None:
 @pytest.mark.parametrize("seats", [2, 8])
 def test_many_seats_are_a_queue_with_many_servers(seats: int) -> None:
     rng = np.random.default_rng(2)
-    arrivals_s, tokens = poisson_arrivals_s(rng, 0.9 * seats, 10_000), exponential_services(rng, 10_000)
+    arrivals_s, tokens = poisson_arrivals_s(rng, 0.9 * seats, 5_000), exponential_services(rng, 5_000)
 
     waits_s = run(servers(seats), arrivals_s, tokens).waits_s()
 
@@ -94,7 +94,7 @@ def test_many_seats_are_a_queue_with_many_servers(seats: int) -> None:
 
 def test_replicas_without_a_common_queue_are_queues_of_their_own() -> None:
     rng = np.random.default_rng(3)
-    arrivals_s, tokens = poisson_arrivals_s(rng, 2.4, 9_000), exponential_services(rng, 9_000)
+    arrivals_s, tokens = poisson_arrivals_s(rng, 2.4, 6_000), exponential_services(rng, 6_000)
     tally = Tally()
     Fleet([servers(1)] * 3, tally, rng).serve(requests(arrivals_s, tokens))
 
@@ -154,7 +154,7 @@ def test_engines_give_what_theory_says(seats: int, exponential: bool, rate: floa
 
 def test_littles_law_holds_for_what_is_seen_and_what_is_served() -> None:
     rng = np.random.default_rng(4)
-    arrivals_s, tokens = poisson_arrivals_s(rng, 2.5, 8000), exponential_services(rng, 8000)
+    arrivals_s, tokens = poisson_arrivals_s(rng, 2.5, 6000), exponential_services(rng, 6000)
     seen: list[int] = []
     ticks = Ticks(0.37, lambda now_s, views: seen.append(views[0].running + views[0].waiting))
     tally = Tally()
@@ -164,7 +164,7 @@ def test_littles_law_holds_for_what_is_seen_and_what_is_served() -> None:
     assert np.mean(seen) == pytest.approx(rate * tally.latencies_s().mean(), rel=0.01)
 
 
-@pytest.mark.parametrize("users", [1, 3, 10])
+@pytest.mark.parametrize("users", [1, 10])
 def test_a_closed_loop_has_the_throughput_of_theory(users: int) -> None:
     """One server, exponential services of 1 s and pauses of 4 s: the machine repairman (M/M/1//N)."""
     rng = np.random.default_rng(users)
@@ -181,7 +181,7 @@ def test_a_closed_loop_has_the_throughput_of_theory(users: int) -> None:
     assert throughput * (tally.latencies_s().mean() + think_s) == pytest.approx(users, rel=0.01)
 
 
-def served_by(setups: list[ReplicaSetup], policy: str, rate: float, number: int = 1500) -> Tally:
+def served_by(setups: list[ReplicaSetup], policy: str, rate: float, number: int = 1000) -> Tally:
     rng = np.random.default_rng(6)
     arrivals_s = poisson_arrivals_s(rng, rate, number).tolist()
     prompts, outputs = (np.ceil(rng.lognormal(mean, 0.8, number)).astype(int).tolist() for mean in (6.3, 4.6))
