@@ -73,7 +73,9 @@ def _rows(comparisons: Iterable[Comparison]) -> Iterator[tuple[str, ...]]:
 
 def _scores(groups: Iterable[Group]) -> Iterator[tuple[str, ...]]:
     yield ("group", "metric", "count", "median", "mean", "P90", "bias", "in band")
-    for group in groups:
+    # Of groups that have the very same rows, the one that says most about them.
+    told = {(group.values[-1], group.score): group for group in groups}
+    for group in told.values():
         score = group.score
         yield (
             " · ".join(group.values[:-1]),

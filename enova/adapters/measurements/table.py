@@ -28,11 +28,18 @@ class Row:
 
     def whole(self, name: str, *, default: int | None = None, at_least: int = 1) -> int:
         """Return a whole number; a blank field gives the default, or is a problem where there is none."""
-        value = self.number(name, default=None if default is None else float(default), above=at_least - 0.5)
-        if value != int(value):
-            self.problem(name, f"{self.text(name)} is not a whole number")
-            return at_least
-        return int(value)
+        text = self.text(name)
+        if not text and default is not None:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if value == value // 1 and value >= at_least:
+            return int(value)
+        what = f"{text!r} is not a whole number of at least {at_least}" if text else "a value is missing"
+        self.problem(name, what)
+        return at_least
 
     def number(self, name: str, *, default: float | None = None, above: float = 0.0) -> float:
         """Return a number greater than `above`; a blank field gives the default, or is a problem without one."""
