@@ -45,12 +45,12 @@ class Decodes:
         "_simple",
         "_size",
         "_window_tokens",
-        "_windows",
         "clock",
         "context",
         "count",
         "rate",
         "steps",
+        "windowed",
     )
 
     def __init__(self, pages: KvPages, tokens_per_step: float, window_tokens: int | None) -> None:
@@ -60,7 +60,8 @@ class Decodes:
         self._window_tokens = window_tokens
         self._bounded = pages.window_groups > 0
         self._simple = pages.full_groups == 1 and not self._bounded and not pages.per_sequence
-        self._windows = self._bounded or window_tokens is not None
+        self.windowed = self._bounded or window_tokens is not None
+        """Whether anything but the length of sequences matters."""
         self.rate = int(tokens_per_step) if tokens_per_step == int(tokens_per_step) else tokens_per_step
         """Tokens a sequence gains in a step."""
         self._heap: list[tuple[int, int, Sequence]] = []
@@ -103,7 +104,7 @@ class Decodes:
         self._offset += offset
         self.context += context
         self.count += 1
-        if self._windows:
+        if self.windowed:
             self._watch(sequence)
 
     def leave(self, sequence: Sequence) -> int:
@@ -118,7 +119,7 @@ class Decodes:
             self._offset -= offset
             self.context -= sequence.context
             self.count -= 1
-            if self._windows:
+            if self.windowed:
                 self._unwatch(sequence)
         return -(-tokens // self._size) if self._simple else self._pages.of(tokens)
 
@@ -154,7 +155,7 @@ class Decodes:
             heappop(heap)
             finish, _, sequence = heap[0]
         steps = finish - self.clock if self.rate == 1 else self._steps_until(finish)
-        if self._crossings:
+        if self.windowed and self._crossings:
             steps = min(steps, self._crossings[0][0] - self.steps)
         return steps
 
@@ -165,8 +166,9 @@ class Decodes:
         """
         self.steps = total = self.steps + steps
         self.clock = clock = total if self.rate == 1 else floor(self.rate * total)
-        while self._crossings and self._crossings[0][0] <= total:
-            self._cross()
+        if self.windowed:
+            while self._crossings and self._crossings[0][0] <= total:
+                self._cross()
         heap = self._heap
         done: list[Sequence] = []
         while heap and heap[0][0] <= clock:
@@ -216,10 +218,13 @@ class Decodes:
                 steps = middle - 1
         return enough
 
-    def growth_of(self, sequence: Sequence) -> int:
-        """Return the blocks that one sequence takes in the next step."""
+    def growth_of(self, sequence: Sequence, gain: int) -> int:
+        """Return the blocks that one sequence takes for so many more tokens."""
         tokens = sequence.offset + self.clock
-        return self._pages.of(tokens + self.gain(1)) - self._pages.of(tokens)
+        in_last = tokens % self._size
+        if in_last and in_last + gain <= self._size:
+            return 0
+        return self._pages.of(tokens + gain) - self._pages.of(tokens)
 
     def _steps_until(self, clock: int) -> int:
         steps = max(1, ceil((clock - self.clock) / self.rate) - 1)

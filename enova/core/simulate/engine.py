@@ -73,7 +73,10 @@ class Engine:
         if request.prompt_tokens + request.output_tokens > self._most_tokens:
             self._observer.rejected(request, why_never(request, self._limits))
             return
-        ready_s = now_s + self._frontend.arrival_s(request.prompt_tokens)
+        frontend = self._frontend
+        ready_s = now_s
+        if frontend is not NO_FRONTEND:
+            ready_s += frontend.arrival_s(request.prompt_tokens)
         self._submitted = serial = self._submitted + 1
         heappush(self._pending, (ready_s, serial, Sequence(request, serial)))
         if self._open and ready_s < self._flight.end_s:
@@ -196,6 +199,8 @@ class Engine:
             return False
         seen_s = self._seen_s if self._ahead else now_s
         if (not pending or pending[0][0] > seen_s) and scheduler.settled() and self._plan_decodes():
+            if scheduler.leaving:
+                scheduler.release()
             return True
         self._decide(seen_s)
         if self._ahead and not scheduler.chunks and not decodes.count:
@@ -222,13 +227,14 @@ class Engine:
         self._flight.begin(self.now_s, duration_s, 0.0, 1)
 
     def _plan_decodes(self) -> bool:
-        """Set out how many steps the same sequences decode; False if there are no blocks for a single one."""
+        """Set out how many steps the same sequences decode; False if that takes a closer look at the blocks."""
         scheduler = self._scheduler
         decodes = self._decodes
         room = scheduler.room()
         steps = decodes.steps_to_change() if self._leaping and not scheduler.unsettled else 1
         if decodes.blocks_at_most(steps) > room and decodes.blocks(steps) > room:
-            steps = decodes.steps_within(room, steps)
+            # Those who leave still hold theirs in the first step, but not in those after it.
+            steps = 0 if scheduler.leaving else decodes.steps_within(room, steps)
             if not steps:
                 return False
         if not self._leaping:
@@ -236,7 +242,7 @@ class Engine:
             return True
         count = decodes.count
         kv_tokens = decodes.kv_tokens()
-        window_sum = decodes.window_sum()
+        window_sum = decodes.window_sum() if decodes.windowed else 0
         line = self._step_time.decode_line(count, kv_tokens, window_sum)
         base_s, per_kv_token_s, per_window_token_s, kv_until, window_until = line
         growth = count * decodes.rate

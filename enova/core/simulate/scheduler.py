@@ -54,19 +54,11 @@ class Scheduler:
         """Whether the next step may differ from this one although nothing arrives or finishes until then."""
 
     def settled(self) -> bool:
-        """Return whether the next batch is all that decodes and no one else, and let those go that are leaving.
-
-        That is if nobody waits or computes a prompt, and if there are tokens and, even for an upper bound of what
-        is needed while those who leave still hold theirs, blocks. Otherwise it is for `decide` to say.
-        """
-        if self.waiting or self.prefilling or self.late or self.decodes.count > self._most_decodes:
+        """Return whether, if there are blocks, the next batch is all that decodes and no one else."""
+        if self.waiting or self.prefilling or self.late:
             return False
-        if self.leaving:
-            if self.decodes.blocks_at_most(1) > self.room():
-                return False
-            self.release()
         self.unsettled = False
-        return self.decodes.count > 0
+        return 0 < self.decodes.count <= self._most_decodes
 
     def room(self) -> int:
         """Return the blocks there are for decodes, those that they hold included."""
@@ -169,6 +161,7 @@ class Scheduler:
         """Schedule all that runs, one by one in order; return whether any was preempted."""
         decodes = self.decodes
         budget = self._budget
+        gain = decodes.gain(1)
         granted = 0
         preempted = False
         free = self.room() - decodes.blocks()
@@ -178,7 +171,7 @@ class Scheduler:
                 break
             if sequence.decoding:
                 new = self._decode_tokens
-                blocks = decodes.growth_of(sequence)
+                blocks = decodes.growth_of(sequence, gain)
             elif sequence.computed < sequence.target:
                 new = min(sequence.target - sequence.computed, self._threshold or budget, budget)
                 blocks = self._pages.of(sequence.computed + new) - sequence.blocks
