@@ -88,7 +88,8 @@ def _one(text: Text, forecast: Forecast) -> None:
     for index, words in enumerate(traffic_parts(forecast.load)):
         _line(text, "" if index else "traffic", words)
     _line(text, "counted", _counted(results))
-    _line(text, "step times", f"{results.origin}; bands hold {results.requests_per_s.band.level:.0%} of cases")
+    level = results.requests_per_s.band.level
+    _line(text, "step times", f"{results.origin}; bands hold {100 * level:.0f} % of cases")
     text.append("\n")
     _latencies(text, {NAMES[metric]: latency for metric, latency in results.latencies.items()})
     _line(text, "throughput", _throughput(results))
@@ -109,7 +110,8 @@ def _one(text: Text, forecast: Forecast) -> None:
         _sweep(text, forecast)
     for note in forecast.notes:
         text.append("  note: ", "cyan").append(f"{note}\n")
-    text.append("\n")
+    if forecast.notes:
+        text.append("\n")
 
 
 def _line(text: Text, name: str, words: str) -> None:
@@ -120,11 +122,7 @@ def _counted(results: Results) -> str:
     words = [f"{results.served:,} requests in {seconds(results.duration_s)}"]
     if results.warmup_s:
         words.append(f"after {seconds(results.warmup_s)} of warm-up")
-    if results.rejected:
-        words.append(f"{results.rejected:,} can never run and are refused")
-    if results.lost:
-        words.append(f"{results.lost:,} lost")
-    return ", ".join(words)
+    return ", ".join([*words, *(f"{count:,} not served: {reason}" for reason, count in results.reasons.items())])
 
 
 def _latencies(text: Text, latencies: Mapping[str, Latency]) -> None:
@@ -134,15 +132,15 @@ def _latencies(text: Text, latencies: Mapping[str, Latency]) -> None:
         figures = [latency.of(column) for column in COLUMNS]
         rows.append([name, *(seconds(figure.value) for figure in figures)])
         rows.append(["", *(_span(figure) for figure in figures)])
-    _table(text, rows, dim=lambda index: index % 2 == 0)
+    _table(text, [row for row in rows if any(row)], dim=lambda row: not row[0])
 
 
-def _table(text: Text, rows: Sequence[Sequence[str]], *, dim: Callable[[int], bool]) -> None:
+def _table(text: Text, rows: Sequence[Sequence[str]], *, dim: Callable[[Sequence[str]], bool]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for index, row in enumerate(rows):
+    for row in rows:
         cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
         line = "   ".join([row[0].ljust(widths[0]), *cells]).rstrip()
-        text.append(f"  {line}\n", "dim" if dim(index) else "")
+        text.append(f"  {line}\n", "dim" if dim(row) else "")
     text.append("\n")
 
 
@@ -176,7 +174,7 @@ def _promise(text: Text, results: Results, promise: Promise) -> None:
     figure = results.of(promise.metric, promise.statistic)
     text.append(f"  {'promise':<12}", "dim")
     text.append(f"{promise_words(promise)}: ").append(str(verdict), _VERDICTS[verdict])
-    text.append(f" ({seconds(figure.value)}, {_span(figure)})\n")
+    text.append(f" ({seconds(figure.value)}, {_span(figure)})\n" if results.served else " (nothing was served)\n")
 
 
 def promise_words(promise: Promise) -> str:
@@ -210,7 +208,7 @@ def _sweep(text: Text, forecast: Forecast) -> None:
         goodput = "-" if results.goodput is None else _share(results.goodput.share.value)
         tokens = rate(results.output_tokens_per_s.value)
         rows.append([rate(offered), *(seconds(figure.value) for figure in figures), tokens, goodput])
-    _table(text, rows, dim=lambda index: index == 0)
+    _table(text, rows, dim=lambda row: row is rows[0])
 
 
 _SWEPT = (

@@ -57,6 +57,7 @@ def _results(results: Results) -> dict[str, Any]:
         "served": results.served,
         "rejected": results.rejected,
         "lost": results.lost,
+        "reasons": dict(results.reasons),
         "latencies": _latencies(results.latencies),
         "requests_per_s": _figure(results.requests_per_s),
         "prompt_tokens_per_s": _figure(results.prompt_tokens_per_s),

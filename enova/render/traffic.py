@@ -36,8 +36,9 @@ def traffic_parts(load: Load) -> list[str]:
 def _arrival_words(arrival: Arrival) -> str:
     match arrival:
         case ClosedLoop():
-            thinking = f" who think for {arrival.think_time}" if arrival.think_time else ""
-            return f"{arrival.users} user{'s' if arrival.users > 1 else ''} who wait for their answers{thinking}"
+            thinking = f" and think for {arrival.think_time}" if arrival.think_time else ""
+            many = "1 user who waits" if arrival.users == 1 else f"{arrival.users:,} users who wait"
+            return f"{many} for each answer{thinking}"
         case Trace():
             return f"{arrival.file}" + (f" at {arrival.speed:g} times its speed" if arrival.speed != 1 else "")
         case Stages():

@@ -102,7 +102,7 @@ def test_users_who_wait_take_the_place_of_a_rate(machine: Machine) -> None:
     (found,) = forecasts(machine.enova("simulate", *ENGINE, *load, "-o", "json"))
     results = found["results"]
 
-    assert found["traffic"] == "4 users who wait for their answers; prompts 512, answers 20"
+    assert found["traffic"] == "4 users who wait for each answer; prompts 512, answers 20"
     in_flight = results["requests_per_s"]["value"] * results["latencies"]["e2e"]["mean"]["value"]
     assert in_flight == pytest.approx(4, rel=0.1)
 

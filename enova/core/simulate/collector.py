@@ -68,8 +68,8 @@ class Collector:
         self.timeline = Timeline(interval_s)
         self.kinds: dict[str, int] = {}
         self.per_kind: list[PerKind] = []
-        self.rejections: dict[str, int] = {}
-        """How many, by reason."""
+        self.reasons: dict[str, int] = {}
+        """How many were rejected or lost, by reason."""
         self.losses = 0
         self.batches = Batches(1)
         self._chunks: list[Floats] | None = [] if keep_records else None
@@ -99,7 +99,7 @@ class Collector:
 
     def rejected(self, request: Request, reason: str) -> None:
         """Take note of a request that can never run."""
-        self.rejections[reason] = self.rejections.get(reason, 0) + 1
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
         which = self.kinds.get(request.kind)
         self.per_kind[self._add_kind(request.kind) if which is None else which].rejected += 1
 

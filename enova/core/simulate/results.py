@@ -174,6 +174,8 @@ class Results:
     """Can never run, for example because they are too long."""
     lost: int
     """Without an answer, or with part of one, after failures."""
+    reasons: Mapping[str, int]
+    """Why requests were rejected or lost, and how many."""
     latencies: Mapping[Metric, Latency]
     requests_per_s: Figure
     prompt_tokens_per_s: Figure

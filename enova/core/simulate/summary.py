@@ -34,8 +34,8 @@ def results_of(collector: Collector, work: Work) -> Results:
     collector.flush()
     batches, whole = collector.batches, collector.batches.whole()
     duration_s = max(0.0, whole.until_s - collector.warmup_s)
-    rejected = sum(collector.rejections.values()) - collector.losses
-    judged = whole.judged + rejected + collector.losses
+    refused = sum(collector.reasons.values())
+    judged = whole.judged + refused
     rates = _rates(collector, batches, whole, duration_s)
     goodput = None
     if collector.targets:
@@ -46,8 +46,9 @@ def results_of(collector: Collector, work: Work) -> Results:
         warmup_s=collector.warmup_s,
         duration_s=duration_s,
         served=whole.judged,
-        rejected=rejected,
+        rejected=refused - collector.losses,
         lost=collector.losses,
+        reasons=dict(collector.reasons),
         latencies={metric: _latency(collector, batches, metric, whole.latencies[metric]) for metric in Metric},
         requests_per_s=rates[0],
         prompt_tokens_per_s=rates[1],
