@@ -188,6 +188,10 @@ def _belief(amounts: Floats, seconds: Floats, prior: Prior | None) -> tuple[Floa
     # What a cost would be if it alone explained all the time.
     alone = np.divide(seconds.sum(), totals, out=np.zeros_like(totals), where=totals > 0)
     if prior is None:
+        # Nothing in a chunk that does not go by its length takes longer than a step that has no chunk.
+        plain = (amounts[:, 1] == 0) & (amounts[:, 0] > 0)
+        if plain.any():
+            alone[1] = min(alone[1], float(np.median(seconds[plain] / amounts[plain, 0])))
         return np.zeros_like(alone), alone
     values = np.array(prior.coefficients, dtype=np.float64)
     return values, prior.spread * np.maximum(values, FLOOR * alone)

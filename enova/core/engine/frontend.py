@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from enova.core.engine.calibration import Calibration, Work
+from enova.core.engine.calibration import Calibration, Work, pairs_of
 from enova.core.engine.snapshot import Snapshot, known
 from enova.core.engine.step_time import Frontend
-from enova.core.engine.windows import quiet_stretches, windows_of
+from enova.core.engine.windows import prompt_variance, quiet_stretches, windows_of
 
 FOR_FRONTEND = ("latency_s", "queue_s", "prefill_s", "decode_s", "finished")
 
@@ -24,11 +24,12 @@ def frontend_of(snapshots: Sequence[Snapshot], calibration: Calibration) -> Fron
     if any(snapshot.lacks(*FOR_FRONTEND) for snapshot in snapshots):
         return None
     pairs = windows_of(snapshots)
+    variance = prompt_variance(pairs)
     left_s, weights = [], []
     for grown, began in quiet_stretches(pairs):
         finished = known(grown.finished)
         engine_s = known(grown.queue_s) + known(grown.prefill_s) + known(grown.decode_s)
-        wait_s = _wait_s(grown, began, calibration)
+        wait_s = _wait_s(grown, began, calibration, variance)
         left_s.append((known(grown.latency_s) - engine_s) / finished - wait_s)
         weights.append(finished)
     if not any(known((b - a).finished) for a, b in pairs):
@@ -37,7 +38,7 @@ def frontend_of(snapshots: Sequence[Snapshot], calibration: Calibration) -> Fron
     return Frontend(inside_s + _http_s(pairs), 0.0, 0.0)
 
 
-def _wait_s(grown: Snapshot, began: Sequence[Snapshot], calibration: Calibration) -> float:
+def _wait_s(grown: Snapshot, began: Sequence[Snapshot], calibration: Calibration, variance: float) -> float:
     """Return the mean time an arrival waits for the running step: half the sum of squares, over all time."""
     steps, prompts = known(grown.steps), known(grown.first_tokens)
     decodes = max(steps - prompts, 1.0)
@@ -45,8 +46,10 @@ def _wait_s(grown: Snapshot, began: Sequence[Snapshot], calibration: Calibration
     context = float(np.mean([snapshot.context_tokens for snapshot in began]))
     tokens = (known(grown.prompt_tokens) - known(grown.cached_tokens)) / max(prompts, 1.0)
     decode_s, _ = calibration.predict(Work(1, 0, batch, 0, 0, context))
-    prefill_s, _ = calibration.predict(Work(1, 1, batch, tokens, tokens**2 / 2, context))
-    return (decodes * decode_s**2 + prompts * prefill_s**2) / 2 / grown.at_s
+    prefill_s, _ = calibration.predict(Work(1, 1, batch, tokens, pairs_of(tokens, 0), context))
+    per_token_s = calibration.coefficients.prompt_token_s + calibration.coefficients.pair_s * tokens
+    squares = decodes * decode_s**2 + prompts * (prefill_s**2 + per_token_s**2 * variance)
+    return squares / 2 / grown.at_s
 
 
 def _http_s(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> float:

@@ -58,7 +58,7 @@ def reading_of(snapshots: Sequence[Snapshot]) -> Reading:
     pairs = windows_of(snapshots)
     if lacking & set(NEEDED):
         return Reading((), len(pairs), unknown)
-    variance = _prompt_variance(pairs)
+    variance = prompt_variance(pairs)
     observations = [seen for a, b in pairs if (seen := _busy(a, b, variance) or _sparse(a, b))]
     if not lacking:
         observations += _prefills(pairs, variance)
@@ -149,7 +149,7 @@ def _prompt_work(window: Snapshot, variance: float) -> tuple[float, float]:
     return new, (squares + new) / 2 + new * cached / prompts
 
 
-def _prompt_variance(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> float:
+def prompt_variance(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> float:
     """Return the variance of prompt lengths: the means of windows scatter with it, divided by their prompts."""
     windows = [b - a for a, b in pairs]
     counts = np.array([known(window.first_tokens) for window in windows])
