@@ -7,7 +7,12 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from enova.core.engine.numbers import Numbers
+
+Floats = npt.NDArray[np.float64]
 
 GEMM_FLOOR_S = 2e-6
 """Added to a product's ideal time before it is compared with the measured one: no kernel is shorter."""
@@ -24,29 +29,21 @@ class Grid:
     log_ratios: tuple[float, ...]
     """Natural logarithms, m slowest, then n, then k."""
 
-    def ratio(self, m: float, n: float, k: float) -> float:
-        """Return measured over ideal time; outside the grid that of its nearest edge."""
-        row, row_part = _between(self.rows, m)
-        column, column_part = _between(self.sides, n)
-        depth, depth_part = _between(self.sides, k)
-        width = len(self.sides)
-        total = 0.0
-        for i, part_i in ((row, 1 - row_part), (row + 1, row_part)):
-            for j, part_j in ((column, 1 - column_part), (column + 1, column_part)):
-                if (weight := part_i * part_j) == 0.0:
-                    continue
-                at = (i * width + j) * width + depth
-                below = self.log_ratios[at]
-                above = self.log_ratios[at + 1] if depth_part else below
-                total += weight * (below + depth_part * (above - below))
-        return math.exp(total)
+    def ratios(self, tokens: Floats, n: float, k: float) -> Floats:
+        """Return measured over ideal time for each m in `tokens`; outside the grid that of its nearest edge."""
+        table = np.reshape(self.log_ratios, (len(self.rows), len(self.sides), len(self.sides)))
+        columns = _at(table, self.sides, n)
+        column = _at(columns, self.sides, k)
+        ratios: Floats = np.exp(np.interp(np.log(tokens), np.log(self.rows), column))
+        return ratios
 
 
-def _between(values: tuple[int, ...], wanted: float) -> tuple[int, float]:
-    """Return the index at or below `wanted`, and how far it is on the way to the next, on a logarithmic scale."""
-    wanted = min(max(wanted, values[0]), values[-1])
-    index = min(bisect_right(values, wanted) - 1, len(values) - 2)
-    return index, math.log(wanted / values[index]) / math.log(values[index + 1] / values[index])
+def _at(table: Floats, sides: tuple[int, ...], wanted: float) -> Floats:
+    """Return the table at one place of its second axis, between two of its points on a logarithmic scale."""
+    wanted = min(max(wanted, sides[0]), sides[-1])
+    index = min(bisect_right(sides, wanted) - 1, len(sides) - 2)
+    part = math.log(wanted / sides[index]) / math.log(sides[index + 1] / sides[index])
+    return table[:, index] + part * (table[:, index + 1] - table[:, index])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from enova.core.engine.curves import GEMM_FLOOR_S, Coefficients, Curves, DecodeAttention, Efficiency
+import numpy as np
+
+from enova.core.engine.curves import GEMM_FLOOR_S, Coefficients, Curves, DecodeAttention, Efficiency, Floats
 from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.model_card import AttentionKind
 from enova.core.engine.numbers import Numbers
@@ -41,21 +43,20 @@ class Roofline:
     """The source of step times that needs no measurement of the engine itself."""
 
     def __init__(self, setup: EngineSetup, curves: Curves) -> None:
-        self._setup = setup
-        self._efficiency = efficiency = curves.efficiency[setup.gpu.efficiency]
+        efficiency = curves.efficiency[setup.gpu.efficiency]
         self._coefficients = coefficients = curves.coefficients_for(efficiency.family)
         self._ranks = setup.data_parallel
-        self._stages = setup.pipeline_parallel
-        self._verified = 1 + (setup.speculation.draft_tokens if setup.speculation else 0)
+        drafted = setup.speculation.draft_tokens if setup.speculation else 0
+        self._verified = 1 + drafted
+        self._drafting = 1.0 + (drafted * setup.speculation.draft_share if setup.speculation else 0.0)
         self._padded = () if setup.enforce_eager else setup.cudagraph_sizes
-        measured = computed_in(setup.model.formats.mlp, setup.model.formats.activations, setup.gpu)
-        self.origin = Origin.MEASURED_TABLE if measured in efficiency.gemm else Origin.ROOFLINE
+        self.origin = _origin(setup, efficiency)
         self.window_tokens = setup.model.window_tokens
-        self._tokens, self._token_s = _tabulated(setup, efficiency, coefficients)
-        head = head_of(setup)
-        self._head_s = tuple(
-            coefficients.head * _product_s(head, tokens, setup, efficiency) for tokens in self._tokens
-        )
+        knots = np.array(sorted({*_KNOTS, *setup.cudagraph_sizes}), dtype=float)
+        head_s = coefficients.head * _product_s(head_of(setup), knots, setup, efficiency)
+        stages = setup.pipeline_parallel
+        self._token_s = _ByTokens(knots, _tokens_s(setup, efficiency, coefficients, knots), stages)
+        self._head_s = _ByTokens(knots, head_s, stages)
         self._fixed_s = coefficients.step_s + coefficients.layer_s * setup.model.layers
         launch_s = coefficients.launch_layer_s if setup.piecewise_graphs else coefficients.eager_layer_s
         eager = setup.enforce_eager
@@ -85,84 +86,82 @@ class Roofline:
         new_tokens, longest = 0, 0
         for new, context, _ in chunks:
             new_tokens += new
-            longest = max(longest, new)
+            if new > longest:
+                longest = new
             attention_s += self._prompt_attention.chunk_s(new, context)
+        decoded, sequences = decodes * self._verified, decodes + len(chunks)
+        on_a_rank = new_tokens
+        if (ranks := self._ranks) > 1:
+            # A prompt is on one rank, and all wait for the one with the most to do.
+            on_a_rank = max(longest, -(-new_tokens // ranks))
+            decoded, sequences = -(-decoded // ranks), -(-sequences // ranks)
+        kernels_s = self._token_s[decoded + on_a_rank] + self._head_s[sequences] + attention_s
+        if kernels_s < self._shortest_prompt_s:
+            kernels_s = self._shortest_prompt_s
         coefficients = self._coefficients
-        kernels_s = (
-            self._tokens_s(decodes * self._verified, new_tokens, longest)
-            + self._sampled_s(decodes * self._verified + len(chunks))
-            + attention_s
-        )
         return (
             self._fixed_s
             + coefficients.prompt_step_s
             + coefficients.prompt_token_s * new_tokens
-            + coefficients.sequence_s * -(-(decodes + len(chunks)) // self._ranks)
-            + max(kernels_s, self._shortest_prompt_s)
+            + coefficients.sequence_s * sequences
+            + kernels_s
         )
 
     def _line(self, decodes: int) -> Line:
         at = bisect_right(self._padded, decodes - 1)
         padded = self._padded[at] if at < len(self._padded) else decodes
-        kernels_s = (
-            self._tokens_s(padded * self._verified, 0, 0)
-            + self._sampled_s(decodes * self._verified)
-            + self._attention.base_s(decodes)
+        computed, sampled, sequences = (
+            -(-count // self._ranks) for count in (padded * self._verified, decodes * self._verified, decodes)
         )
+        kernels_s = self._token_s[computed] + self._head_s[sampled] + self._attention.base_s(decodes)
         base_s = (
-            self._fixed_s
-            + self._coefficients.sequence_s * -(-decodes // self._ranks)
-            + max(kernels_s, self._shortest_decode_s)
+            self._fixed_s + self._coefficients.sequence_s * sequences + max(kernels_s, self._shortest_decode_s)
         )
-        return Line(base_s, self._attention.kv_token_s, self._attention.window_token_s, _INF, _INF)
-
-    def _tokens_s(self, decoded: int, new_tokens: int, longest_chunk: int) -> float:
-        """Seconds for what depends on the number of tokens only: of the rank with the most, then of every stage.
-
-        Pipeline stages work on different batches at the same time: each gets its share of the sequences, and a
-        token is through when all stages have had it.
-        """
-        if self._ranks > 1:
-            new_tokens = max(longest_chunk, -(-new_tokens // self._ranks))
-            decoded = -(-decoded // self._ranks)
-        return self._read_off(self._token_s, decoded + new_tokens)
-
-    def _sampled_s(self, sequences: int) -> float:
-        """Seconds for the output head, which only sequences that get a token go through."""
-        return self._read_off(self._head_s, -(-sequences // self._ranks))
-
-    def _read_off(self, values: tuple[float, ...], tokens: int) -> float:
-        if self._stages > 1:
-            tokens = max(1, -(-tokens // self._stages))
-        knots = self._tokens
-        index = min(max(bisect_right(knots, tokens) - 1, 0), len(knots) - 2)
-        below, above = values[index], values[index + 1]
-        return below + (above - below) * (tokens - knots[index]) / (knots[index + 1] - knots[index])
-
-
-def _tabulated(
-    setup: EngineSetup, efficiency: Efficiency, coefficients: Coefficients
-) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Numbers of tokens on a rank, and the seconds all stages together take for them, attention and head aside."""
-    knots = sorted({*_KNOTS, *setup.cudagraph_sizes})
-    products = products_of(setup)
-    times = []
-    for tokens in knots:
-        products_s = sum(
-            item.times
-            * (
-                coefficients.gemm[item.weights] * _product_s(item, tokens, setup, efficiency)
-                + coefficients.gemm_flops * _multiply_s(item, tokens, setup)
-            )
-            for item in products
+        attention = self._attention
+        return Line(
+            self._drafting * base_s,
+            self._drafting * attention.kv_token_s,
+            self._drafting * attention.window_token_s,
+            _INF,
+            _INF,
         )
-        times.append(
-            products_s
-            + _experts_s(setup, coefficients, tokens * setup.data_parallel)
-            + _exchange_s(setup, coefficients, tokens)
-            + _elementwise_s(setup, coefficients, tokens)
-        )
-    return tuple(knots), tuple(times)
+
+
+class _ByTokens(dict[int, float]):
+    """Seconds by the number of tokens, linear between knots; each is worked out once.
+
+    Pipeline stages work on different batches at the same time: each has its share of the tokens, and a token is
+    through when all stages have had it.
+    """
+
+    def __init__(self, knots: Floats, seconds: Floats, stages: int) -> None:
+        super().__init__()
+        self._knots, self._seconds, self._stages = knots, seconds, stages
+
+    def __missing__(self, tokens: int) -> float:
+        seconds = self[tokens] = float(np.interp(-(-tokens // self._stages), self._knots, self._seconds))
+        return seconds
+
+
+def _origin(setup: EngineSetup, efficiency: Efficiency) -> Origin:
+    """Kernels were measured on this very GPU and in this format, or the curves are those of kin."""
+    compute = computed_in(setup.model.formats.mlp, setup.model.formats.activations, setup.gpu)
+    own = setup.gpu.efficiency in (setup.gpu.name, *setup.gpu.aliases)
+    return Origin.MEASURED_TABLE if own and compute in efficiency.gemm else Origin.ROOFLINE
+
+
+def _tokens_s(setup: EngineSetup, efficiency: Efficiency, coefficients: Coefficients, tokens: Floats) -> Floats:
+    """Seconds of all stages together for so many tokens on a rank, attention and output head aside."""
+    products_s = np.zeros_like(tokens)
+    for product in products_of(setup):
+        measured_s = coefficients.gemm[product.weights] * _product_s(product, tokens, setup, efficiency)
+        products_s += product.times * (measured_s + coefficients.gemm_flops * _multiply_s(product, tokens, setup))
+    return (
+        products_s
+        + _experts_s(setup, coefficients, tokens * setup.data_parallel)
+        + _exchange_s(setup, coefficients, tokens)
+        + _elementwise_s(setup, coefficients, tokens)
+    )
 
 
 _KNOTS = (
@@ -171,21 +170,22 @@ _KNOTS = (
 )
 
 
-def _product_s(product: Product, tokens: float, setup: EngineSetup, efficiency: Efficiency) -> float:
+def _product_s(product: Product, tokens: Floats, setup: EngineSetup, efficiency: Efficiency) -> Floats:
     """Seconds for one product, by the grid of the format it is computed in."""
     n, k = product.n, product.k
     traffic = n * k * product.weights.bytes_per_value + _BF16_BYTES * tokens * (n + k)
-    ideal_s = max(traffic / setup.gpu.memory_bytes_per_s, _multiply_s(product, tokens, setup)) + GEMM_FLOOR_S
+    reading_s = traffic / setup.gpu.memory_bytes_per_s
+    ideal_s = np.maximum(reading_s, _multiply_s(product, tokens, setup)) + GEMM_FLOOR_S
     compute = computed_in(product.weights, setup.model.formats.activations, setup.gpu)
     grids = efficiency.gemm
     grid = grids.get(compute) or grids.get(_scaled_once(compute)) or grids[Numbers.BF16]
-    return float(ideal_s * grid.ratio(tokens, n, k))
+    return ideal_s * grid.ratios(tokens, n, k)
 
 
-def _multiply_s(product: Product, tokens: float, setup: EngineSetup) -> float:
+def _multiply_s(product: Product, tokens: Floats, setup: EngineSetup) -> Floats:
     """Seconds for one product at peak FLOP/s."""
     compute = computed_in(product.weights, setup.model.formats.activations, setup.gpu)
-    return 2 * tokens * product.n * product.k / _flops(setup.gpu, _scaled_once(compute))
+    return tokens * (2 * product.n * product.k / _flops(setup.gpu, _scaled_once(compute)))
 
 
 def _flops(gpu: GpuCard, compute: Numbers) -> float:
@@ -197,7 +197,7 @@ def _scaled_once(compute: Numbers) -> Numbers:
     return Numbers.FP8 if compute is Numbers.FP8_BLOCK else compute
 
 
-def _experts_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) -> float:
+def _experts_s(setup: EngineSetup, coefficients: Coefficients, tokens: Floats) -> Floats:
     """Seconds for the experts of all layers, with `tokens` tokens on all ranks together.
 
     Reading the weights of the experts that any token visits, multiplying, and moving tokens to experts and back
@@ -206,13 +206,14 @@ def _experts_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) ->
     model, gpu = setup.model, setup.gpu
     experts = model.experts
     if experts is None:
-        return 0.0
+        return np.zeros_like(tokens)
     gpus = setup.tensor_parallel * setup.data_parallel
     spread = gpus if setup.expert_parallel else 1
     width = experts.intermediate_size * spread / gpus
     weights = model.formats.experts
     values = (3 if model.gated else 2) * model.hidden_size * width
-    visited = experts.count * (1 - (1 - experts.per_token / experts.count) ** tokens) / spread
+    missed = (1 - experts.per_token / experts.count) ** tokens
+    visited = experts.count * (1 - missed) / spread
     rows = tokens * experts.per_token / spread
     compute = _scaled_once(computed_in(weights, model.formats.activations, gpu))
     read_s = visited * values * weights.bytes_per_value / gpu.memory_bytes_per_s
@@ -226,19 +227,19 @@ def _experts_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) ->
     )
 
 
-def _exchange_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) -> float:
+def _exchange_s(setup: EngineSetup, coefficients: Coefficients, tokens: Floats) -> Floats:
     """Seconds for the two exchanges of activations in every layer: all-reduce, or gather and scatter of ranks."""
     gpus = setup.tensor_parallel * (setup.data_parallel if setup.model.experts else 1)
     if gpus == 1:
-        return 0.0
-    moved = tokens * setup.model.hidden_size * _BF16_BYTES * 2 * (gpus - 1) / gpus
+        return np.zeros_like(tokens)
+    moved = tokens * (setup.model.hidden_size * _BF16_BYTES * 2 * (gpus - 1) / gpus)
     one_s = coefficients.allreduce_s + coefficients.allreduce_bytes * moved / setup.gpu.link_bytes_per_s
     return 2 * setup.model.layers * one_s
 
 
-def _elementwise_s(setup: EngineSetup, coefficients: Coefficients, tokens: float) -> float:
+def _elementwise_s(setup: EngineSetup, coefficients: Coefficients, tokens: Floats) -> Floats:
     model = setup.model
-    moved = model.layers * tokens * model.hidden_size * _ELEMENTWISE_VALUES * _BF16_BYTES
+    moved = tokens * (model.layers * model.hidden_size * _ELEMENTWISE_VALUES * _BF16_BYTES)
     return coefficients.elementwise * moved / setup.gpu.memory_bytes_per_s
 
 
