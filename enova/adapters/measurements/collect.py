@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from enova.adapters.measurements import aiconfigurator, injection_report, llmservingsim, start_up
+from enova.adapters.measurements import aiconfigurator, inference_perf, injection_report, llmservingsim, start_up
 from enova.adapters.measurements.table import header_of
 from enova.core.accuracy.point import ServingPoint
 from enova.core.accuracy.recorded_run import RecordedRun
@@ -43,7 +43,7 @@ def read_measurements(paths: Sequence[str]) -> Measurements:
         path = Path(name)
         if not path.exists():
             problems.append(Problem(name, 0, 0, "", "no such file"))
-        elif path.is_file() or llmservingsim.is_run(path):
+        elif path.is_file() or _is_one(path):
             if not _read(path, found, problems):
                 problems.append(Problem(name, 0, 0, "", "nothing that can be compared", f"what can: {FORMS}"))
         else:
@@ -62,15 +62,23 @@ def _inside(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
-        if path.is_file() or llmservingsim.is_run(path):
+        if path.is_file() or _is_one(path):
             yield path
         else:
             yield from _inside(path)
 
 
+def _is_one(folder: Path) -> bool:
+    """Return whether a folder is one set of measurements."""
+    return llmservingsim.is_run(folder) or inference_perf.is_inference_perf(folder)
+
+
 def _read(path: Path, found: Measurements, problems: list[Problem]) -> bool:
     """Read what is in a file or run; return False if it is of no known form."""
-    if path.is_dir():
+    if path.is_dir() and inference_perf.is_inference_perf(path):
+        reports, wrong = inference_perf.read_inference_perf(path)
+        found.reports += reports
+    elif path.is_dir():
         run, wrong = llmservingsim.read_llmservingsim(path)
         found.runs += [run] if run else []
     elif injection_report.is_report(path):
