@@ -9,23 +9,23 @@ decodes: blocks are freed only by those who finish, so a queue whose head does n
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf
 
 from enova.core.engine.step_time import NO_FRONTEND, Frontend, StepTime
 from enova.core.simulate.decodes import Decodes
-from enova.core.simulate.leap import Leap
 from enova.core.simulate.limits import Limits
 from enova.core.simulate.observer import Observer, Served
 from enova.core.simulate.rejection import most_tokens, why_never
 from enova.core.simulate.scheduler import Scheduler
 from enova.core.simulate.sequence import Sequence
+from enova.core.simulate.state import State
 from enova.core.workload.request import Request
 
 __all__ = ["Engine", "Observer", "Served"]
 
 
-class Engine:
+class Engine(State):
     """An engine that is advanced when somebody wants to know, not step by step by a clock.
 
     The batch that starts at a moment is decided when time moves beyond that moment (or `next_s` is read), so that
@@ -42,31 +42,21 @@ class Engine:
         frontend: Frontend = NO_FRONTEND,
         leap: bool = True,
     ) -> None:
-        self._limits = limits
+        super().__init__(limits, step_time.window_tokens)
         self._step_time = step_time
         self._observer = observer
         self._frontend = frontend
         self._leaping = leap
-        self._decodes = Decodes(limits.pages, limits.tokens_per_step, step_time.window_tokens)
-        self._scheduler = Scheduler(limits, self._decodes)
         self._most_seqs = limits.max_num_seqs
         self._most_tokens = most_tokens(limits)
-        self._pending: list[tuple[float, int, Sequence]] = []
-        """Submitted, but not yet taken into the queue: a heap by the time the scheduler may see them."""
         self._submitted = 0
         self._ahead = limits.decide_ahead
         self._seen_s = -inf
         """If deciding ahead: what was there at this moment is known to the next decision."""
-        self._flight = Leap()
-        """The steps that run."""
         self._open = False
-        """Whether an arrival could be let in before these are over."""
-        self.now_s = 0.0
-        self.leaps = 0
-        self.prompt_tokens = 0
-        self._steps = 0
-        self._busy_s = 0.0
-        self._output_tokens = 0
+        """Whether an arrival could be let in before the steps in flight are over."""
+        self._aborted: list[Sequence] = []
+        """Those who leave when the step in flight has ended."""
 
     def submit(self, request: Request, now_s: float) -> None:
         """Take in a request whose user sends it now. Its number must not be that of an unfinished one."""
@@ -107,54 +97,23 @@ class Engine:
             return self._pending[0][0]
         return self._flight.end_s if self._flight.steps or self._start(inf) else inf
 
-    @property
-    def running(self) -> int:
-        """Return how many requests have a seat."""
-        return len(self._scheduler.running) - len(self._scheduler.leaving)
+    def abort(self, number: int) -> None:
+        """Drop an unfinished request; its seat and its blocks are free once the step in flight has ended.
 
-    @property
-    def waiting(self) -> int:
-        """Return how many requests the scheduler has seen and not let in."""
-        arrived = sum(1 for ready_s, _, _ in self._pending if ready_s <= self.now_s)
-        return len(self._scheduler.waiting) + arrived
-
-    @property
-    def kv_used_blocks(self) -> int:
-        """Return the blocks in use, those allocated for the step in flight included."""
-        scheduler = self._scheduler
-        in_flight = self._flight.ended(self.now_s) + 1 if self._flight.steps else 0
-        leaving = sum(sequence.blocks for sequence in scheduler.leaving)
-        return self._limits.kv_blocks - scheduler.room() - leaving + self._decodes.blocks(in_flight)
-
-    @property
-    def steps(self) -> int:
-        """Return how many steps have ended."""
-        return self._steps + self._flight.ended(self.now_s)
-
-    @property
-    def output_tokens(self) -> int:
-        """Return how many tokens have come out."""
-        return self._output_tokens + self._decodes.count * self._decodes.gain(self._flight.ended(self.now_s))
-
-    @property
-    def busy_s(self) -> float:
-        """Return seconds in which a step ran."""
-        return self._busy_s + (max(0.0, self.now_s - self._flight.start_s) if self._flight.steps else 0.0)
-
-    @property
-    def preemptions(self) -> int:
-        """Return how often a sequence lost its place."""
-        return self._scheduler.preemptions
-
-    def tokens_of(self, number: int) -> int:
-        """Return the tokens an unfinished request has produced. KeyError if there is none so numbered."""
-        sequence = self._scheduler.running.get(number)
-        if sequence is not None and sequence.decoding:
-            return self._decodes.produced(sequence, self._flight.ended(self.now_s))
-        for candidate in (sequence, *self._scheduler.waiting, *(entry[2] for entry in self._pending)):
-            if candidate is not None and candidate.request.number == number:
-                return candidate.produced
-        raise KeyError(number)
+        KeyError if there is none so numbered.
+        """
+        self.settle()
+        sequence = self._find(number)
+        self._flight.cut(self.now_s)
+        if number in self._scheduler.running:
+            self._aborted.append(sequence)
+            if not self._flight.steps:
+                self._drop_aborted([])
+        elif sequence in self._scheduler.waiting:
+            self._scheduler.waiting.remove(sequence)
+        else:
+            self._pending = [entry for entry in self._pending if entry[2] is not sequence]
+            heapify(self._pending)
 
     def settle(self) -> None:
         """Tell the observer of the steps that have ended by now, although their leap goes on."""
@@ -171,6 +130,7 @@ class Engine:
         """Fail: drop everything unfinished and return it, in order of admission, of the queue, of arrival."""
         self.settle()
         scheduler = self._scheduler
+        self._drop_aborted([])
         scheduler.release()
         left = [sequence.request for sequence in scheduler.running.values()]
         left += [sequence.request for sequence in scheduler.waiting]
@@ -309,8 +269,18 @@ class Engine:
                 if chunk[2]:
                     self._sample(sequence, finished)
             scheduler.chunks = []
+        if self._aborted:
+            finished = self._drop_aborted(finished)
         if finished:
             self._serve(finished)
+
+    def _drop_aborted(self, finished: list[Sequence]) -> list[Sequence]:
+        """Let those go who were aborted; return who finished and was not."""
+        for sequence in self._aborted:
+            if sequence not in finished:
+                self._scheduler.drop(sequence, linger=self._ahead)
+        aborted, self._aborted = self._aborted, []
+        return [sequence for sequence in finished if sequence not in aborted]
 
     def _serve(self, finished: list[Sequence]) -> None:
         finished_s = self.now_s + self._frontend.after_s

@@ -108,6 +108,13 @@ class Scheduler:
             del self.running[sequence.request.number]
             self._free(sequence)
 
+    def drop(self, sequence: Sequence, *, linger: bool) -> None:
+        """Let go of a running sequence that is not done, as `retire` does of those that are."""
+        for others in (self.prefilling, self.late):
+            if sequence in others:
+                others.remove(sequence)
+        self.retire(sequence, linger=linger)
+
     def release(self) -> None:
         """Give back what those hold that left before the last decision was made."""
         if self.cache.active:
