@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from html import escape
@@ -56,19 +57,22 @@ def draw(forecasts: Sequence[Forecast], file: Path) -> None:
 def _page(forecasts: Sequence[Forecast]) -> str:
     """Return a page that needs nothing else: no scripts, no fonts, no network."""
     parts = []
-    for forecast in forecasts:
+    for number, forecast in enumerate(forecasts):
         svg = StringIO()
         _picture([forecast], titled=False).savefig(svg, format="svg", metadata={"Date": None})
         # What comes before the element itself has no place inside a page.
-        drawn = svg.getvalue().partition("<svg")
+        drawn = _NAMES.sub(rf"\g<1>f{number}-", svg.getvalue().partition("<svg")[2])
         table = forecasts_text([forecast]).plain
         parts.append(
             f"<section><h2>{escape(_title(forecast))}</h2><p>{escape(traffic_words(forecast.load))}</p>"
-            f"<figure><svg role='img' aria-label='{escape(_title(forecast), quote=True)}'{drawn[2]}</figure>"
+            f"<figure><svg role='img' aria-label='{escape(_title(forecast), quote=True)}'{drawn}</figure>"
             f"<pre>{escape(table)}</pre></section>"
         )
     return _PAGE.format(body="\n".join(parts))
 
+
+_NAMES = re.compile(r'(\bid="|xlink:href="#|url\(#)')
+"""Where a picture names its parts; two pictures of one page must not share names."""
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

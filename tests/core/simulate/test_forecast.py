@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from enova.adapters.curves import measured_curves
+from enova.adapters.facts import gpu_card
+from enova.core.engine.defaults import engine_setup
 from enova.core.engine.step_time import Origin
 from enova.core.simulate.changes import Fail, Scale, Ticks
-from enova.core.simulate.forecast import Conditions, run_of
+from enova.core.simulate.forecast import Conditions, forecast, run_of, settled
 from enova.core.simulate.limits import Limits
 from enova.core.simulate.promises import Promise
 from enova.core.simulate.replica import ReplicaSetup
@@ -17,6 +20,7 @@ from enova.core.simulate.results import Metric, Results
 from enova.core.spec.injection import Injection
 from enova.core.workload.load import Load, load_of
 from enova.errors import UsageError
+from enova.facts.reading import known_models
 from tests.core.simulate.step_times import Affine
 
 STEP_S = 0.02
@@ -81,6 +85,7 @@ def test_more_replicas_do_better_and_are_less_busy() -> None:
     assert three.utilisation < one.utilisation
 
 
+STAGES = {"process": "stages", "stages": [{"duration": "9s", "rate": "1/s"}]}
 POISSON_FAST = {"process": "poisson", "rate": "20/s"}
 
 
@@ -165,3 +170,41 @@ def test_a_fleet_is_known_as_well_as_its_least_known_replica() -> None:
 
     assert found.origin is Origin.ROOFLINE
     assert run_of([known], load(), Conditions(requests=20)).origin is Origin.CALIBRATED
+
+
+@pytest.mark.parametrize(
+    ("keys", "given", "requests", "warmup_s"),
+    [
+        ({}, Conditions(), 2000, 100.0),
+        ({"arrival": {"process": "poisson", "rate": "50/s"}}, Conditions(), 9000, 36.0),
+        ({}, Conditions(requests=100), 100, 5.0),
+        ({"duration": "60s"}, Conditions(), None, 12.0),
+        ({"duration": "60s"}, Conditions(requests=40), 40, 2.0),
+        ({"arrival": {"process": "closed_loop", "users": 200}}, Conditions(), 4000, 0.0),
+        (
+            {"arrival": {"process": "stages", "stages": [{"duration": "9s", "rate": "1/s"}]}},
+            Conditions(),
+            None,
+            0.0,
+        ),
+        ({"arrival": {"process": "diurnal", "low": "1/s", "high": "3/s"}}, Conditions(), 2000, 0.0),
+    ],
+)
+def test_a_settled_load_has_an_end_and_a_warm_up(
+    keys: dict[str, Any], given: Conditions, requests: int | None, warmup_s: float
+) -> None:
+    found = settled(load(**keys), given)
+
+    assert found.requests == requests
+    assert found.warmup_s == pytest.approx(warmup_s)
+
+
+def test_engines_on_known_gpus_are_forecast_from_what_was_measured_of_them() -> None:
+    model = known_models().card("meta-llama/Llama-3.1-8B-Instruct")
+    slow, fast = (engine_setup(model, gpu_card(name), max_model_len=4096) for name in ("l40s", "h100-sxm"))
+    alone, both = (
+        forecast(setups, measured_curves(), load(), Conditions(requests=60)) for setups in ([slow], [slow, fast])
+    )
+
+    assert alone.of("tpot", "mean").value > both.of("tpot", "mean").value > 0.001
+    assert both.served == 60
