@@ -11,6 +11,12 @@ from enova.core.engine.snapshot import Snapshot, known
 from enova.core.engine.step_time import Frontend
 from enova.core.engine.windows import prompt_variance, quiet_stretches, windows_of
 
+USUAL_S = 0.02
+"""What requests spend between the server's front and its scheduler is nearly always less."""
+WAIT_SPREAD = 1.5
+"""Standard deviation of a wait by its mean: 1 where it is exponential, more where a few steps are long."""
+LEAST_S = 1e-4
+"""Below that waits do not matter."""
 FOR_FRONTEND = ("latency_s", "queue_s", "prefill_s", "decode_s", "finished")
 
 
@@ -18,24 +24,25 @@ def frontend_of(snapshots: Sequence[Snapshot], calibration: Calibration) -> Fron
     """Return what a request spends outside the scheduler; None if that cannot be told.
 
     Only stretches without a queue are looked at, and of what is left there the wait for the end of the running
-    step is taken off: the scheduler sees an arrival only then, so it is in no queue's time. All is put before the
-    scheduler: means cannot tell, and the sum is what users feel.
+    step is taken off: the scheduler sees an arrival only then, so it is in no queue's time. What few requests wait
+    is mostly chance, so a stretch counts by how well its mean is known, against what is usual. All is put before
+    the scheduler: means cannot tell, and the sum is what users feel.
     """
     if any(snapshot.lacks(*FOR_FRONTEND) for snapshot in snapshots):
         return None
     pairs = windows_of(snapshots)
     variance = prompt_variance(pairs)
-    left_s, weights = [], []
+    weighted_s, weights = 0.0, 1 / USUAL_S**2
     for grown, began in quiet_stretches(pairs):
         finished = known(grown.finished)
         engine_s = known(grown.queue_s) + known(grown.prefill_s) + known(grown.decode_s)
         wait_s = _wait_s(grown, began, calibration, variance)
-        left_s.append((known(grown.latency_s) - engine_s) / finished - wait_s)
-        weights.append(finished)
+        weight = finished / (WAIT_SPREAD * max(wait_s, LEAST_S)) ** 2
+        weighted_s += weight * ((known(grown.latency_s) - engine_s) / finished - wait_s)
+        weights += weight
     if not any(known((b - a).finished) for a, b in pairs):
         return None
-    inside_s = max(0.0, float(np.average(left_s, weights=weights))) if left_s else 0.0
-    return Frontend(inside_s + _http_s(pairs), 0.0, 0.0)
+    return Frontend(max(0.0, weighted_s / weights) + _http_s(pairs), 0.0, 0.0)
 
 
 def _wait_s(grown: Snapshot, began: Sequence[Snapshot], calibration: Calibration, variance: float) -> float:
