@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from enova.adapters.measurements.table import Row, read_table
 from enova.core.workload.report import InjectionReport
@@ -45,16 +47,32 @@ def read_inference_perf(folder: Path) -> tuple[list[tuple[str, InjectionReport]]
     Stages of engines that Enova does not model (vLLM before V1, drafts, bitsandbytes) are left out.
     """
     table = read_table(folder / STAGES, required=REQUIRED)
-    sent = YAML(typ="safe").load((folder / CONFIG).read_text(encoding="utf-8"))
+    try:
+        client = _client(folder / CONFIG)
+    except (YAMLError, LookupError, TypeError, ValueError) as error:
+        return [], [*table.problems, Problem(str(folder / CONFIG), 0, 0, "", f"not understood: {error!r}")]
     reports = []
     for row in table.rows:
         engine = _engine(folder / f"{row.text('config')}__manifests.yaml")
-        known = len(table.problems)
-        if engine is not None:
-            report = _report(row, engine, sent)
-            if len(table.problems) == known:
-                reports.append((f"{row.file}:{row.line}", report))
+        report = None if engine is None else _report(row, engine, client)
+        if report is not None:
+            reports.append((f"{row.file}:{row.line}", report))
     return reports, table.problems
+
+
+class _Client(NamedTuple):
+    connections: int
+    prompts: int
+    """All different; requests take turns with them."""
+
+
+def _client(config: Path) -> _Client:
+    told = YAML(typ="safe").load(config.read_text(encoding="utf-8"))
+    load, data = told["load"], told["data"]["shared_prefix"]
+    return _Client(
+        int(load["num_workers"]) * int(load["worker_max_concurrency"]),
+        int(data["num_unique_system_prompts"]) * int(data["num_users_per_system_prompt"]),
+    )
 
 
 def _engine(manifest: Path) -> dict[str, object] | None:
@@ -84,38 +102,41 @@ def _engine(manifest: Path) -> dict[str, object] | None:
     return {"model": model[1], "gpu": GPU, "vllm": image[1], "setup": settings}
 
 
-def _report(row: Row, engine: dict[str, object], sent: dict[str, dict[str, object]]) -> InjectionReport:
+def _report(row: Row, engine: dict[str, object], client: _Client) -> InjectionReport | None:
+    """Return the report of a stage, None if figures are wrong, which the row notes."""
+    known = len(row.problems)
     requested, achieved = row.number("requested_rate"), row.number("achieved_rate")
-    prompt, output = round(row.number("prompt_len_mean")), round(row.number("output_len_mean"))
-    load = sent["load"]
-    users = int(str(load["num_workers"])) * int(str(load["worker_max_concurrency"]))
+    prompt, output = row.number("prompt_len_mean"), row.number("output_len_mean", above=1.0)
+    ttft_s, e2e_s, served = row.number("ttft_mean_s"), row.number("e2e_mean_s"), row.whole("n_ok")
+    latencies = {
+        metric: {ours: row.measured(f"{metric}_{theirs}_s") for theirs, ours in _STATISTICS.items()}
+        for metric in ("ttft", "e2e")
+    }
+    if len(row.problems) > known:
+        return None
+    arrival: dict[str, object] = {"process": "constant", "rate": f"{requested}/s"}
     keeps_up = achieved >= KEPT_UP * requested
-    tpot_s = (row.number("e2e_mean_s") - row.number("ttft_mean_s")) / (row.number("output_len_mean") - 1)
-    data = sent["data"]["shared_prefix"]
-    prompts = int(data["num_unique_system_prompts"]) * int(data["num_users_per_system_prompt"])  # type: ignore[index]
+    if not keeps_up:
+        arrival = {"process": "closed_loop", "users": client.connections}
+    injection = {
+        "arrival": arrival,
+        "prompt_tokens": {"distribution": "fixed", "tokens": round(prompt)},
+        "output_tokens": {"distribution": "fixed", "tokens": round(output)},
+        "shared_prefix": {"tokens": round(prompt), "count": client.prompts},
+    }
+    found = {
+        "served": served,
+        "duration_s": served / achieved,
+        "requests_per_s": None if keeps_up else achieved,
+        # The tool's own TPOT counts two tokens for each chunk.
+        "tpot": {"mean": max(0.0, e2e_s - ttft_s) / (output - 1)},
+        **latencies,
+    }
     return InjectionReport.model_validate(
         {
             "name": f"{row.text('config')} {row.text('stage')}",
             "tested": engine,
-            "sent": {
-                "requests": row.whole("n_ok"),
-                "injection": {
-                    "arrival": {"process": "constant", "rate": f"{requested}/s"}
-                    if keeps_up
-                    else {"process": "closed_loop", "users": users},
-                    "prompt_tokens": {"distribution": "fixed", "tokens": prompt},
-                    "output_tokens": {"distribution": "fixed", "tokens": output},
-                    "shared_prefix": {"tokens": prompt, "count": prompts},
-                },
-            },
-            "found": {
-                "served": row.whole("n_ok"),
-                "duration_s": row.whole("n_ok") / achieved,
-                "requests_per_s": None if keeps_up else achieved,
-                "ttft": {ours: row.measured(f"ttft_{theirs}_s") for theirs, ours in _STATISTICS.items()},
-                # The tool's own TPOT counts two tokens for each chunk.
-                "tpot": {"mean": tpot_s},
-                "e2e": {ours: row.measured(f"e2e_{theirs}_s") for theirs, ours in _STATISTICS.items()},
-            },
+            "sent": {"requests": served, "injection": injection},
+            "found": found,
         }
     )
