@@ -10,6 +10,7 @@ from rich.text import Text
 
 from enova.core.engine.model_card import Attention, AttentionKind, ModelCard
 from enova.core.engine.model_summary import ModelSummary, summary_of
+from enova.core.engine.numbers import Numbers
 from enova.render.table import table_text
 
 SCHEMA_VERSION = 1
@@ -19,7 +20,7 @@ RIGHT = frozenset({"PARAMETERS", "ACTIVE", "WEIGHTS", "KV/TOKEN", "LENGTH"})
 
 
 def models_text(cards: Iterable[ModelCard]) -> Text:
-    """Return a line for each model: parameters, bytes, format, KV bytes of a token in BF16, length."""
+    """Return a line for each model: parameters, bytes, format, KV bytes of a token, length."""
     return table_text(HEADINGS, [_row(card) for card in cards], right=RIGHT)
 
 
@@ -75,7 +76,7 @@ def _lines(card: ModelCard, summary: ModelSummary) -> Sequence[tuple[str, str]]:
     lines += [
         ("vocabulary", f"{card.vocab_size}{tied}"),
         ("formats", ", ".join(f"{part} {getattr(formats, part)}" for part in PARTS)),
-        ("KV cache", _cache(summary)),
+        ("KV cache", _cache(card, summary)),
         ("length", f"{card.max_model_len} tokens"),
     ]
     if card.vision_parameters:
@@ -96,10 +97,11 @@ def _attention(card: ModelCard, entry: Attention) -> str:
     return f"{entry.layers} layers that see {sees}{shared}: {heads}"
 
 
-def _cache(summary: ModelSummary) -> str:
+def _cache(card: ModelCard, summary: ModelSummary) -> str:
+    kept = f"in {card.kv_cache or Numbers.BF16}"
     parts = []
     if summary.kv_bytes_per_token:
-        parts.append(f"{summary.kv_bytes_per_token / 1024:.1f} KiB a token in BF16")
+        parts.append(f"{summary.kv_bytes_per_token / 1024:.1f} KiB a token {kept}")
     if summary.window_kv_bytes_per_token:
         parts.append(f"{summary.window_kv_bytes_per_token / 1024:.1f} KiB a token of the window")
     if summary.state_bytes:

@@ -38,7 +38,7 @@ def test_one_model_is_shown_in_full(machine: Machine) -> None:
         "  experts       24 layers, 4 of 32 for each token, 2880 wide\n"
         "  vocabulary    201088\n"
         "  formats       attention bf16, mlp bf16, experts mxfp4, embedding bf16, activations bf16\n"
-        "  KV cache      24.0 KiB a token in BF16, 24.0 KiB a token of the window\n"
+        "  KV cache      24.0 KiB a token in bf16, 24.0 KiB a token of the window\n"
         "  length        131072 tokens\n"
     )
 

@@ -84,7 +84,7 @@ def engine_setup(
         long_prefill_token_threshold=long_prefill_token_threshold,
         block_size=block_size or _block_size(model, gpu),
         gpu_memory_utilization=gpu_memory_utilization or known.gpu_memory_utilization,
-        kv_cache=kv_cache or served.formats.embedding,
+        kv_cache=kv_cache or served.kv_cache or served.formats.embedding,
         kv_cache_bytes=kv_cache_bytes,
         prefix_caching=(known.recurrent_prefixes or not recurrent) if prefix_caching is None else prefix_caching,
         chunked_prefill=chunked_prefill,

@@ -102,6 +102,8 @@ class ModelCard:
     latent: Latent | None = None
     experts: Experts | None = None
     formats: Formats
+    kv_cache: Numbers | None = None
+    """What the files ask the KV cache to be kept in; None: the format of what is not quantised."""
     max_model_len: int
     """Positions the model was made for."""
     parameters: int | None = None

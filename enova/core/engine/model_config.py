@@ -12,7 +12,7 @@ from enova.core.engine.config_keys import ConfigKeys
 from enova.core.engine.expert_layout import experts_of
 from enova.core.engine.families import FAMILIES, REFUSED, Family, Layout
 from enova.core.engine.model_card import Attention, Experts, ModelCard
-from enova.core.engine.quantization import formats_of
+from enova.core.engine.quantization import formats_of, kv_cache_of
 from enova.core.engine.vision_tower import per_layer_parameters, vision_parameters
 from enova.errors import CannotModel
 
@@ -58,6 +58,7 @@ def card_of(
         latent=latent_of(keys) if family.layout is Layout.LATENT else None,
         experts=stack.experts,
         formats=formats,
+        kv_cache=kv_cache_of(keys),
         max_model_len=max_model_len,
         parameters=parameters,
         weight_bytes=weight_bytes,

@@ -27,8 +27,9 @@ class ModelSummary:
     """Of one sequence in the recurrent layers, however long it is."""
 
 
-def summary_of(model: ModelCard, *, kv_cache: Numbers = Numbers.BF16) -> ModelSummary:
-    """Return a model's figures, with a KV cache in the format given."""
+def summary_of(model: ModelCard, *, kv_cache: Numbers | None = None) -> ModelSummary:
+    """Return a model's figures, with a KV cache in the format given, or else that which its files ask for."""
+    kept = kv_cache or model.kv_cache or Numbers.BF16
     counted = parameters_of(model)
     formats, experts = model.formats, model.experts
     whole = formats.embedding.bytes_per_value
@@ -40,7 +41,7 @@ def summary_of(model: ModelCard, *, kv_cache: Numbers = Numbers.BF16) -> ModelSu
     )
     idle = counted.experts * (1 - experts.per_token / experts.count) if experts else 0.0
     table = 0.0 if model.tied_embeddings else counted.embedding
-    cached = {kind: _cached_values(model, kind) * kv_cache.bytes_per_value for kind in AttentionKind}
+    cached = {kind: _cached_values(model, kind) * kept.bytes_per_value for kind in AttentionKind}
     return ModelSummary(
         parameters=model.parameters or counted.total,
         active_parameters=counted.total - idle - table - counted.vision,

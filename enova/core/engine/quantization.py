@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from enova.core.engine.config_keys import ConfigKeys
 from enova.core.engine.model_card import Formats, ModelCard
 from enova.core.engine.numbers import Numbers
-from enova.core.engine.quantization_schemes import ALL, Scheme, computes_in, ignored_in, schemes_of
+from enova.core.engine.quantization_schemes import ALL, Scheme, computes_in, ignored_in, kv_cache_in, schemes_of
 from enova.errors import CannotModel
 
 _DTYPES = {
@@ -61,6 +61,12 @@ def formats_of(keys: ConfigKeys, layers: int) -> Formats:
         embedding=plain,
         activations=(foremost.activations if foremost else None) or plain,
     )
+
+
+def kv_cache_of(keys: ConfigKeys) -> Numbers | None:
+    """Return the format the files ask the KV cache to be kept in, None where they do not."""
+    section = keys.get("quantization_config", "compression_config")
+    return kv_cache_in(section) if isinstance(section, Mapping) else None
 
 
 def quantized(card: ModelCard, method: str) -> ModelCard:

@@ -49,6 +49,17 @@ def ignored_in(section: Json) -> tuple[str, ...]:
     return tuple(str(word) for words in lists if isinstance(words, list) for word in words)
 
 
+def kv_cache_in(section: Json) -> Numbers | None:
+    """Return the format the KV cache is to have where the engine is not told, None where it is left open.
+
+    vLLM takes FP8 whenever a scheme is given (`Attention.__init__`), and what modelopt writes as an algorithm.
+    """
+    nested = _mapping(section.get("quantization"))
+    scheme = nested.get("kv_cache_scheme") or section.get("kv_cache_scheme")
+    algorithm = nested.get("kv_cache_quant_algo") or section.get("kv_cache_quant_algo")
+    return Numbers.FP8 if scheme or str(algorithm).upper() == "FP8" else None
+
+
 def computes_in(numbers: Numbers) -> Numbers | None:
     """Return what products with such weights compute in where activations are quantised too, None if never."""
     if numbers is Numbers.FP8_BLOCK:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,7 +33,11 @@ def test_a_dense_model_uses_all_but_its_embedding_for_each_token() -> None:
 
 
 def test_the_cache_may_be_narrower() -> None:
-    assert summary_of(card_of(LLAMA, name="m"), kv_cache=Numbers.FP8).kv_bytes_per_token == 32 * 8 * 256
+    card = card_of(LLAMA, name="m")
+    asking = replace(card, kv_cache=Numbers.FP8)
+
+    assert summary_of(card, kv_cache=Numbers.FP8).kv_bytes_per_token == 32 * 8 * 256
+    assert summary_of(asking).kv_bytes_per_token == 32 * 8 * 256
 
 
 def test_what_is_stored_is_believed() -> None:

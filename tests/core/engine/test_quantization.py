@@ -131,6 +131,25 @@ def test_layers_may_be_listed_one_by_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        (None, None),
+        ({"quant_method": "fp8"}, None),
+        ({"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}, Numbers.FP8),
+        (
+            {"quant_method": "modelopt", "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}},
+            Numbers.FP8,
+        ),
+        ({"quant_method": "modelopt", "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": None}}, None),
+        ({**tensors({"weights": INT8}), "kv_cache_scheme": {"num_bits": 8, "type": "float"}}, Numbers.FP8),
+        ({**tensors({"weights": INT8}), "kv_cache_scheme": None}, None),
+    ],
+)
+def test_files_may_ask_for_a_narrow_kv_cache(section: object, expected: Numbers | None) -> None:
+    assert card_of({**DENSE, "quantization_config": section}, name="m").kv_cache is expected
+
+
+@pytest.mark.parametrize(
     ("section", "reason"),
     [
         ({"quant_method": "aqlm"}, "quantised with aqlm"),
