@@ -256,8 +256,6 @@ class Engine(State):
             else:
                 first_s = flight.first_s
                 self._observer.decoded(count, steps, first_s, first_s + flight.slope_s * (steps - 1))
-        if scheduler.cache.active:
-            scheduler.sync_cache()
         for sequence in finished:
             self._output_tokens -= decodes.clock - sequence.finish
             scheduler.retire(sequence, linger=self._ahead)

@@ -105,6 +105,8 @@ class Scheduler:
         if linger:
             self.leaving.append(sequence)
         else:
+            if self.cache.active:
+                self.sync_cache()
             del self.running[sequence.request.number]
             self._free(sequence)
 
@@ -221,7 +223,7 @@ class Scheduler:
 
     def _preempt(self, now_s: float) -> None:
         """Take its place from the last admitted."""
-        if self._limits.prefix_caching and not self.cache.active:
+        if self._limits.prefix_caching:
             self.sync_cache()
         _, victim = self.running.popitem()
         if victim in self.leaving:
@@ -252,19 +254,20 @@ class Scheduler:
         waiting = self.waiting
         running = self.running
         of = self._pages.of
-        exact = False
+        cache = self.cache
+        exact = synced = False  # whether `free` is not too low, and whether the cache knows what is allocated
         while waiting and budget > 0 and len(running) < limits.max_num_seqs:
             sequence = waiting[0]
             request = sequence.request
             target = sequence.target
             shared = found = 0
-            cached = (self.cache.active or request.prefix >= 0) and limits.prefix_caching
+            cached = (cache.active or request.prefix >= 0) and limits.prefix_caching
             if cached:
-                self.sync_cache(1)
-                shared, found = self.cache.find(sequence)
-                shared_blocks = self.cache.span(0, shared)
-                free = self.cache.free + shared_blocks - self.cache.waking(sequence, shared)
+                if not synced:
+                    self.sync_cache(1)
                 exact = True
+                shared, found = cache.find(sequence)
+                free = cache.free + cache.span(0, shared) - cache.waking(sequence, shared)
             computed = found * self._pages.block_size
             new = target - computed
             if 0 < self._threshold < new:
@@ -289,11 +292,13 @@ class Scheduler:
                 sequence.scheduled_s = now_s
                 sequence.cached_tokens = computed
             if cached:
-                self.cache.hold(sequence, shared, found)
+                cache.hold(sequence, shared, found)
                 sequence.computed = computed
             self.prefilling.append(sequence)
             self._schedule(sequence, new, blocks)
+            synced = cached
             if cached:
-                self._note_prefix(sequence, self.chunks[-1])
+                cache.sync(cache.free - blocks + cache.span(0, found))
+                cache.extend(sequence, computed + new)
             budget -= new
             free -= blocks

@@ -55,3 +55,16 @@ def test_a_preempted_request_finds_what_it_left_while_nobody_took_it() -> None:
     assert heard.of(1).preemptions == 1
     assert engine.prompt_tokens == 7 + 8 + 2
     assert heard.of(1).cached_tokens == 0
+
+
+def test_a_prefix_too_short_for_a_block_is_never_found_and_confuses_nobody() -> None:
+    requests = [
+        ask(0, 0, 6, 3, prefix=0, shared=2),
+        ask(1, 0, 20, 1),
+        ask(2, 0, 9, 1, prefix=1, shared=8),
+        ask(3, 5, 9, 1, prefix=1, shared=8),
+        ask(4, 7, 6, 1, prefix=0, shared=2),
+    ]
+    engine, heard = serve(PREFIXED, SECOND, requests)
+    assert [heard.of(number).cached_tokens for number in range(5)] == [0, 0, 0, 8, 0]
+    assert (engine.prompt_tokens, engine.kv_used_blocks) == (6 + 20 + 9 + 1 + 6, 0)
