@@ -59,10 +59,12 @@ class Leap:
             return 1
         if slope_s:
             middle_s = first_s - slope_s / 2
-            root = middle_s + sqrt(max(0.0, middle_s * middle_s + 2 * slope_s * apart_s))
-            steps = ceil(2 * apart_s / root) or 1
+            root = sqrt(max(0.0, middle_s * middle_s + 2 * slope_s * apart_s))
+            # Two forms of one root, each without a difference of numbers that are nearly alike.
+            guess = (root - middle_s) / slope_s if middle_s < 0 else 2 * apart_s / (root + middle_s)
         else:
-            steps = ceil(apart_s / first_s) or 1
+            guess = apart_s / first_s
+        steps = ceil(guess) or 1
         while start_s + steps * first_s + slope_s * (steps * (steps - 1) // 2) < moment_s:
             steps += 1
         while steps > 1 and self.after(steps - 1) >= moment_s:

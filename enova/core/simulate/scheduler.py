@@ -278,8 +278,7 @@ class Scheduler:
                 new = budget
             blocks = of(computed + new)
             needed = of(target) if new < target - computed and limits.reserve_full_prompt else blocks
-            if running:
-                needed += limits.watermark_blocks
+            needed += limits.watermark_blocks if running else 0
             if needed > free:
                 if exact:
                     break
