@@ -2,7 +2,8 @@
 
 Three forms of traces are understood, by the names of their columns: Enova's own (`timestamp` in seconds or as a
 date, `prompt_tokens`, `output_tokens`), Azure's (`TIMESTAMP`, `ContextTokens`, `GeneratedTokens`) and Mooncake's
-(`timestamp` in milliseconds, `input_length`, `output_length`). A dataset may hold prompts as text instead.
+(`timestamp` in milliseconds, `input_length`, `output_length`, and `hash_ids`, which tell what prompts share). A
+dataset may hold prompts as text instead.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
@@ -18,6 +20,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from enova.core.workload.chains import chains_of
 from enova.core.workload.recording import Recording
 from enova.errors import Problem, SpecError
 
@@ -30,13 +33,15 @@ _COLUMNS = {
     "prompt_tokens": ("prompt_tokens", "contexttokens", "input_length", "input_tokens", "num_prefill_tokens"),
     "output_tokens": ("output_tokens", "generatedtokens", "output_length", "num_decode_tokens"),
 }
-_TEXT = "prompt"
+_TEXT, _BLOCKS = "prompt", "hash_ids"
+TOKENS_PER_BLOCK = 512
+"""Of the blocks that Mooncake's traces name."""
 _MILLISECONDS = frozenset({"timestamp", "input_length"})
 """With both of these columns it is Mooncake's form."""
 
 Row = Mapping[str, Any]
-Columns = Mapping[str, tuple[str, Callable[[Any], float]]]
-"""What each of our columns is called in a file, and how its values are read."""
+Columns = Mapping[str, tuple[str, Callable[[Row], Any]]]
+"""For each column of a recording, what it is called in the file, and how its value is read from a row."""
 
 
 def read_recording(path: str) -> Recording:
@@ -64,7 +69,7 @@ def _recording(path: str, file: TextIO, problems: list[Problem]) -> Recording:
     rows = (
         _json_rows(path, lines, problems) if first.lstrip().startswith("{") else _csv_rows(path, lines, problems)
     )
-    found: dict[str, list[float]] = {name: [] for name in _COLUMNS}
+    found: dict[str, list[Any]] = defaultdict(list)
     columns: Columns | None = None
     for line, row in rows:
         columns = columns or _columns_of(row)
@@ -74,25 +79,31 @@ def _recording(path: str, file: TextIO, problems: list[Problem]) -> Recording:
             break
         for name, (column, value_of) in columns.items():
             try:
-                found[name].append(value_of(row.get(column)))
+                found[name].append(value_of(row))
             except ValueError as error:
                 problems.append(Problem(path, line, 0, column, str(error)))
         if len(problems) >= MAX_PROBLEMS:
             break
     if columns is None and not problems:
         problems.append(Problem(path, 0, 0, "", "holds no requests"))
-    return _sorted(found, estimated=columns is not None and columns.get("prompt_tokens", ("",))[0] == _TEXT)
+    estimated = columns is not None and columns.get("prompt_tokens", ("",))[0] == _TEXT
+    return Recording() if problems else _sorted(found, estimated=estimated)
 
 
-def _sorted(found: Mapping[str, Sequence[float]], *, estimated: bool) -> Recording:
-    at_s = np.array(found["at_s"])
-    order = np.argsort(at_s, kind="stable") if len(at_s) else slice(None)
+def _sorted(found: Mapping[str, Sequence[Any]], *, estimated: bool) -> Recording:
+    """Return columns of equal length in the order of time, or as they are without times."""
+    at_s = np.array(found["at_s"]) if "at_s" in found else None
+    order = np.arange(len(next(iter(found.values())))) if at_s is None else np.argsort(at_s, kind="stable")
     tokens = {
-        name: np.array(found[name], dtype=np.int64)[order] if found[name] else None
+        name: np.array(found[name], dtype=np.int64)[order] if name in found else None
         for name in ("prompt_tokens", "output_tokens")
     }
-    times = at_s[order] - at_s.min() if len(at_s) else None
-    return Recording(at_s=times, **tokens, estimated=estimated)
+    prefixes = None
+    if "blocks" in found:
+        chains, blocks = chains_of([found["blocks"][place] for place in order.tolist()])
+        prefixes = np.array(chains), np.array(blocks) * TOKENS_PER_BLOCK
+    times = None if at_s is None else at_s[order] - at_s.min()
+    return Recording(at_s=times, **tokens, prefixes=prefixes, estimated=estimated)
 
 
 def _json_rows(path: str, lines: Iterator[str], problems: list[Problem]) -> Iterator[tuple[int, Row]]:
@@ -129,15 +140,27 @@ def _csv_rows(path: str, lines: Iterator[str], problems: list[Problem]) -> Itera
 def _columns_of(row: Row) -> Columns:
     """Return the columns a file has, going by its first row."""
     names = {ours: next((name for name in theirs if name in row), None) for ours, theirs in _COLUMNS.items()}
-    found: dict[str, tuple[str, Callable[[Any], float]]] = {}
-    if names["at_s"] is not None:
-        found["at_s"] = (names["at_s"], _milliseconds if row.keys() >= _MILLISECONDS else _seconds)
-    for ours in ("prompt_tokens", "output_tokens"):
-        if (name := names[ours]) is not None:
-            found[ours] = (name, _tokens)
-    if names["prompt_tokens"] is None and _TEXT in row:
-        found["prompt_tokens"] = (_TEXT, _tokens_of_text)
+    found: dict[str, tuple[str, Callable[[Row], Any]]] = {}
+    if (time := names["at_s"]) is not None:
+        per_second = 1e3 if row.keys() >= _MILLISECONDS else 1.0
+        found["at_s"] = (time, lambda row: _seconds(row.get(time)) / per_second)
+    if (prompt := names["prompt_tokens"]) is not None:
+        found["prompt_tokens"] = (prompt, lambda row: _tokens(row.get(prompt)))
+    elif _TEXT in row:
+        found["prompt_tokens"] = (_TEXT, lambda row: _tokens_of_text(row.get(_TEXT)))
+    if (output := names["output_tokens"]) is not None:
+        found["output_tokens"] = (output, lambda row: _tokens(row.get(output)))
+    if prompt is not None and _BLOCKS in row:
+        found["blocks"] = (_BLOCKS, lambda row: _full_blocks(row.get(_BLOCKS), row.get(prompt)))
     return found
+
+
+def _full_blocks(named: Any, tokens: Any) -> list[int]:
+    """Return the names of a prompt's blocks but for the last one if it is not full: nobody can share that."""
+    if not isinstance(named, list) or not all(isinstance(name, int) for name in named):
+        raise ValueError("must be a list of numbers")
+    full: list[int] = named[: int(_tokens(tokens)) // TOKENS_PER_BLOCK]
+    return full
 
 
 def _seconds(value: Any) -> float:
@@ -154,10 +177,6 @@ def _seconds(value: Any) -> float:
     if not math.isfinite(seconds):
         raise ValueError(f"{_shown(value)} is not a time")
     return seconds
-
-
-def _milliseconds(value: Any) -> float:
-    return _seconds(value) / 1e3
 
 
 def _tokens(value: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -71,6 +72,32 @@ def test_mooncakes_traces_count_milliseconds(shared: Path) -> None:
     assert len(found) == 12031
     assert found.at_s is not None
     assert found.at_s[-1] == pytest.approx(3536.999)
+
+
+def test_mooncakes_traces_tell_what_prompts_share(shared: Path) -> None:
+    found = read_recording(str(shared / "data/traces/mooncake_conversation.jsonl"))
+
+    assert found.prefixes is not None
+    assert found.prompt_tokens is not None
+    chains, tokens = found.prefixes
+    assert (tokens <= found.prompt_tokens).all()
+    resident: dict[int, int] = {}
+    hits = 0
+    for chain, length in zip(chains.tolist(), tokens.tolist(), strict=True):
+        hits += min(resident.get(chain, 0), length)
+        resident[chain] = max(resident.get(chain, 0), length)
+    # A cache without limits that knows every block finds 37.3 % of all tokens.
+    assert hits / found.prompt_tokens.sum() == pytest.approx(0.362, abs=0.001)
+
+
+def test_blocks_must_be_numbers(tmp_path: Path) -> None:
+    rows = [{"input_length": 600, "hash_ids": blocks} for blocks in ([1, 2], "1", None)]
+    text = "\n".join(json.dumps(row) for row in rows)
+
+    assert said(tmp_path, "a.jsonl", text) == [
+        "a.jsonl:2:0: hash_ids: must be a list of numbers",
+        "a.jsonl:3:0: hash_ids: must be a list of numbers",
+    ]
 
 
 def test_tables_of_lengths_are_datasets(shared: Path) -> None:

@@ -16,6 +16,8 @@ class Recording:
     """Ascending, from the first request."""
     prompt_tokens: NDArray[np.int64] | None = None
     output_tokens: NDArray[np.int64] | None = None
+    prefixes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    """Which beginning each prompt shares with others, -1 for none, and how many tokens of it."""
     estimated: bool = False
     """Whether prompt lengths were estimated from text, since nobody counted tokens."""
 

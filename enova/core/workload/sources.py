@@ -60,7 +60,7 @@ class Sources:
         for index, source in enumerate(self._sources):
             mine = np.arange(count) if kinds is None else np.flatnonzero(kinds == index)
             prompts[mine], outputs[mine] = source.lengths(first + mine)
-            prefixes[mine], prefix_tokens[mine] = source.prefixes(prompts[mine])
+            prefixes[mine], prefix_tokens[mine] = source.prefixes(prompts[mine], first + mine)
         return Shapes(prompts, outputs, prefixes, prefix_tokens, kinds)
 
     def _kinds(self, count: int) -> Tokens | None:
@@ -92,6 +92,9 @@ class _Source:
             for column, lengths in (("prompt_tokens", kind.prompt_tokens), ("output_tokens", kind.output_tokens))
         ]
         self._prefix = kind.shared_prefix
+        # Recorded prefixes belong to recorded prompts; as long as these, they cannot be longer.
+        played = kind.prompt_tokens is None and dataset is None
+        self._recorded = trace.prefixes if played and trace is not None else None
         self._first_prefix = first_prefix
         self._prefixes = stream(seed, f"{name}/prefix")
 
@@ -102,8 +105,11 @@ class _Source:
         prompts, outputs = (column.of(rows, places) for column in self._columns)
         return prompts, outputs
 
-    def prefixes(self, prompts: Tokens) -> tuple[Tokens, Tokens]:
-        """Return the numbers and the lengths of the prefixes these prompts begin with."""
+    def prefixes(self, prompts: Tokens, places: Tokens) -> tuple[Tokens, Tokens]:
+        """Return the numbers and the lengths of the prefixes that these prompts, at these places, begin with."""
+        if self._prefix is None and self._recorded is not None:
+            which, tokens = self._recorded
+            return which[places], tokens[places]
         if self._prefix is None:
             return np.full(len(prompts), -1), np.zeros(len(prompts), dtype=np.int64)
         which = self._prefixes.integers(0, self._prefix.count, len(prompts))
