@@ -180,6 +180,15 @@ def sections(
     yield from ("", "### Fitted to all", "")
     yield from table(groups_of(serving, [("source", "gpu", "model", "metric")]), "GPU, model")
     yield from recorded_runs(measurements, comparisons)
+    yield from (
+        "",
+        "### Open loops",
+        "",
+        "inference-perf's stages on H100, Llama-3.1-8B, vLLM 0.11; not fitted to.",
+        "",
+    )
+    reports = [compared for compared in comparisons if compared.source == "injection"]
+    yield from table(groups_of(reports, [("source", "metric")]), "")
     yield from ("", "### Memory at start-up", "", "Starts of vLLM 0.19 on H100, of all models together.", "")
     starts = [compared for compared in comparisons if compared.source == "vllm start-up"]
     yield from table(groups_of(starts, [("source", "metric")]), "")
