@@ -165,6 +165,8 @@ def _engines(results: Results) -> str:
     words = [f"busy {_share(results.utilisation)} of the time"]
     if not math.isnan(results.kv_use_mean):
         words.append(f"KV cache {_share(results.kv_use_mean)} full, at most {_share(results.kv_use_highest)}")
+    if results.cached_share:
+        words.append(f"{_share(results.cached_share)} of prompt tokens found in it")
     words.append(f"{results.preemptions:,} preemption{'' if results.preemptions == 1 else 's'}")
     return ", ".join(words)
 

@@ -64,6 +64,7 @@ def _results(results: Results) -> dict[str, Any]:
         "output_tokens_per_s": _figure(results.output_tokens_per_s),
         "goodput": _goodput(results.goodput),
         "utilisation": results.utilisation,
+        "cached_share": results.cached_share,
         "kv_use_mean": _number(results.kv_use_mean),
         "kv_use_highest": _number(results.kv_use_highest),
         "preemptions": results.preemptions,

@@ -28,6 +28,8 @@ class Batch:
         """Requests that met every target: as predicted, at the high end, at the low end of the model's error."""
         self.done = np.zeros(3)
         """Requests, prompt tokens and output tokens that were done."""
+        self.cached_tokens = 0.0
+        """Of the prompt tokens, those found in the prefix cache."""
         self.until_s = 0.0
 
     def merge(self, later: Batch) -> None:
@@ -37,6 +39,7 @@ class Batch:
         self.judged += later.judged
         self.good += later.good
         self.done += later.done
+        self.cached_tokens += later.cached_tokens
         self.until_s = max(self.until_s, later.until_s)
 
 

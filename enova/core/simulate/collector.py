@@ -174,6 +174,7 @@ class Collector:
         done = rows[rows[:, _FINISHED] >= self.warmup_s]
         if len(done):
             batch.done += (len(done), done[:, _PROMPT].sum(), done[:, _OUTPUT].sum())
+            batch.cached_tokens += float(done[:, _CACHED].sum())
             batch.until_s = max(batch.until_s, float(done[:, _FINISHED].max()))
         rows = rows[rows[:, _ARRIVAL] >= self.warmup_s]
         if not len(rows):

@@ -184,6 +184,8 @@ class Results:
     """None without targets."""
     utilisation: float
     """Share of time in which an engine computed, mean of all replicas."""
+    cached_share: float
+    """Of the prompt tokens, what was found in the prefix cache; 0 of nothing."""
     kv_use_mean: float
     """NaN if nobody looked."""
     kv_use_highest: float

@@ -55,6 +55,7 @@ def results_of(collector: Collector, work: Work) -> Results:
         output_tokens_per_s=rates[2],
         goodput=goodput,
         utilisation=work.busy_s / work.present_s if work.present_s else 0.0,
+        cached_share=whole.cached_tokens / whole.done[1] if whole.done[1] else 0.0,
         kv_use_mean=collector.timeline.kv_use_mean(collector.warmup_s),
         kv_use_highest=collector.timeline.kv_use_highest,
         preemptions=work.preemptions,

@@ -89,6 +89,15 @@ STAGES = {"process": "stages", "stages": [{"duration": "9s", "rate": "1/s"}]}
 POISSON_FAST = {"process": "poisson", "rate": "20/s"}
 
 
+def test_what_prompts_share_is_found_in_the_cache() -> None:
+    shared = load(prompt_tokens={"distribution": "fixed", "tokens": 100}, shared_prefix={"tokens": 80, "count": 2})
+    found, apart = (run_of([replica()], some, Conditions(requests=300)) for some in (shared, load()))
+
+    # 5 blocks of 16 tokens in each prompt but the first of each kind.
+    assert found.cached_share == pytest.approx(0.8 * 298 / 300, abs=0.01)
+    assert apart.cached_share == 0.0
+
+
 def test_a_closed_loop_has_as_many_in_flight_as_users() -> None:
     closed = load(arrival={"process": "closed_loop", "users": 8})
     found = run_of([replica()], closed, Conditions(requests=400))
