@@ -3,11 +3,11 @@
     uv run python benchmarks/accuracy_vllm_cpu.py [--rounds 2] [--seconds 40] [--rate 1.0] [-o FILE]
 
 Starts one container of the test image (make test-image models) with the model `small` and 16 seats. Then, again
-and again, it sends requests of mixed lengths at a growing rate and reads `/metrics` twice a second: what that says
-is all that the model gets to know. Right after, it measures one other load and simulates the same arrivals: prompts
-of 128 tokens at three rates, longer ones at one, and a burst, which shows capacity. Printed are measured and
-predicted values and their errors, with the share of measurements inside the 90 % band that the uncertainty of the
-calibration alone gives. FILE gets all of it, the snapshots and answers included.
+and again, it sends short and long requests at a growing rate and reads `/metrics` twice a second: what that says
+is all that the model gets to know. Right after, it measures one other load and simulates the same arrivals:
+prompts of 128 tokens at three rates, longer ones at one, and a burst, which shows capacity. Printed are measured
+and predicted values and their errors, with the share of measurements inside the 90 % band that the uncertainty of
+the calibration alone gives, and how far off steps themselves were. FILE gets all, snapshots and answers included.
 
 A machine whose speed changes while this runs shows that as error: close what else is running, and look at the
 line that says how the calibrations differ.
@@ -35,9 +35,9 @@ from numpy.typing import NDArray
 
 from enova.adapters.facts import gpu_card
 from enova.adapters.metrics import HttpMetrics
-from enova.core.engine.calibration import Calibration, Coefficients, calibrate, decode_work, prefill_work
+from enova.core.engine.calibration import Calibration, StepCosts, calibrate, decode_work, prefill_work
 from enova.core.engine.defaults import engine_setup
-from enova.core.engine.frontend import frontend_of
+from enova.core.engine.frontend import measured_frontend
 from enova.core.engine.model_config import card_of
 from enova.core.engine.snapshot import Snapshot
 from enova.core.engine.step_time import NO_FRONTEND, Frontend, StepTime
@@ -58,7 +58,7 @@ MODELS = Path(__file__).parents[1] / ".cache" / "models"
 SEATS, LONGEST, KV_BYTES = 16, 2048, 256 << 20
 READ_EVERY_S = 0.5
 DRAWS = 20
-MIXED_PROMPTS, MIXED_OUTPUTS = (16, 1000), (16, 128)
+SHORT_PROMPTS, LONG_PROMPTS, OUTPUTS = (16, 160), (250, 1000), (16, 128)
 SHAPES = {"128/64": (128, 64), "512/32": (512, 32)}
 """Prompt and output tokens of what is predicted."""
 LOADS = (("128/64", 0.3), ("128/64", 0.6), ("128/64", 0.85), ("512/32", 0.5), ("128/64", 0.0))
@@ -79,7 +79,7 @@ class Answer(NamedTuple):
 
 
 class Calibrating(NamedTuple):
-    """What one round learnt."""
+    """What one load taught."""
 
     calibration: Calibration
     frontend: Frontend
@@ -95,6 +95,9 @@ class Phase(NamedTuple):
     predicted: dict[str, float]
     low: dict[str, float]
     high: dict[str, float]
+    steps: float
+    """What the calibration says the steps of this load take, by what they took."""
+    snapshots: list[Snapshot]
     answers: list[Answer]
 
 
@@ -108,19 +111,17 @@ def main(rounds: int, seconds: float, rate: float, out: Path | None) -> None:
             learnt = _calibrate(url, limits, _mixed(rate, seconds, seed=number))
             found.append(learnt)
             phases.append(_phase(*LOADS[number % len(LOADS)], url, limits, learnt, seconds, seed=1000 + number))
-    _report(phases, [learnt.calibration.coefficients for learnt in found])
+    _report(phases, [learnt.calibration.costs for learnt in found])
     if out:
-        calibrations = [
-            {
-                "coefficients": learnt.calibration.coefficients._asdict(),
-                "outside_s": learnt.frontend.before_s,
-                "snapshots": [asdict(snapshot) for snapshot in learnt.snapshots],
-                "answers": learnt.answers,
-            }
-            for learnt in found
-        ]
-        result = {"calibrations": calibrations, "phases": [phase._asdict() for phase in phases]}
-        out.write_text(json.dumps(result) + "\n", encoding="utf-8")
+        result = {
+            "calibrations": [learnt._asdict() for learnt in found],
+            "loads": [phase._asdict() for phase in phases],
+        }
+        out.write_text(json.dumps(result, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value: Snapshot | Calibration) -> object:
+    return asdict(value) if isinstance(value, Snapshot) else value.costs._asdict()
 
 
 @contextmanager
@@ -172,6 +173,45 @@ def _limits() -> Limits:
 
 
 def _calibrate(url: str, limits: Limits, requests: Sequence[Request]) -> Calibrating:
+    answers, snapshots = _watched(url, requests)
+    reading = reading_of(snapshots)
+    if not reading.observations:
+        sys.exit(f"not calibrated: {reading.windows} windows, unknown: {', '.join(reading.unknown) or 'nothing'}")
+    calibration = calibrate(reading.observations)
+    frontend = measured_frontend(snapshots, calibration) or NO_FRONTEND
+    print(f"\n{_words(calibration, frontend)}")
+    predicted = _figures(_simulated(answers, limits, calibration.step_time(), frontend))
+    _row("itself", _figures(answers), predicted)
+    return Calibrating(calibration, frontend, snapshots, answers)
+
+
+def _phase(
+    shape: str, share: float, url: str, limits: Limits, learnt: Calibrating, seconds: float, *, seed: int
+) -> Phase:
+    """Measure and predict one load; `share` is its rate as a share of the predicted capacity, 0 a burst."""
+    calibration, frontend = learnt.calibration, learnt.frontend
+    requests, name = _fixed(shape, np.zeros(BURST)), f"{shape} burst"
+    if share:
+        at_once = [Answer(request, 0.0, 0.0, 0.0) for request in requests]
+        rate = share * _figures(_simulated(at_once, limits, calibration.step_time(), frontend))["req_per_s"]
+        gaps = np.random.default_rng(seed).exponential(1 / rate, max(10, int(rate * seconds)))
+        requests, name = _fixed(shape, np.cumsum(gaps)), f"{shape} at {rate:.2f}/s"
+    answers, snapshots = _watched(url, requests)
+    measured = _figures(answers)
+    predicted = _figures(_simulated(answers, limits, calibration.step_time(), frontend))
+    steps = reading_of(snapshots).observations
+    steps_s = sum(calibration.predict(row.work)[0] for row in steps) / sum(row.seconds for row in steps)
+    rng = np.random.default_rng(0)
+    draws = [_figures(_simulated(answers, limits, draw, frontend)) for draw in calibration.draws(rng, DRAWS)]
+    low, high = (
+        {key: float(np.quantile([draw[key] for draw in draws], q)) for key in FIGURES} for q in (0.05, 0.95)
+    )
+    _row(f"{name} (steps {steps_s - 1:+.0%})", measured, predicted)
+    return Phase(name, measured, predicted, low, high, steps_s, snapshots, answers)
+
+
+def _watched(url: str, requests: Sequence[Request]) -> tuple[list[Answer], list[Snapshot]]:
+    """Send requests, and read the metrics all the while."""
     metrics = HttpMetrics(url)
     snapshots: list[Snapshot] = []
     done = threading.Event()
@@ -188,56 +228,23 @@ def _calibrate(url: str, limits: Limits, requests: Sequence[Request]) -> Calibra
     done.set()
     reader.join()
     metrics.close()
-    reading = reading_of(snapshots)
-    if not reading.observations:
-        sys.exit(f"not calibrated: {reading.windows} windows, unknown: {', '.join(reading.unknown) or 'nothing'}")
-    calibration = calibrate(reading.observations)
-    frontend = frontend_of(snapshots, calibration) or NO_FRONTEND
-    predicted = _figures(_simulated(answers, limits, calibration.step_time(), frontend))
-    print(f"\n{_words(calibration, frontend)}")
-    _row("itself", _figures(answers), predicted)
-    return Calibrating(calibration, frontend, snapshots, answers)
-
-
-def _phase(
-    shape: str, share: float, url: str, limits: Limits, learnt: Calibrating, seconds: float, *, seed: int
-) -> Phase:
-    """Measure and predict one load; `share` is its rate as a share of the predicted capacity, 0 a burst."""
-    requests = _fixed(shape, np.zeros(BURST))
-    if share:
-        at_once = [Answer(request, 0.0, 0.0, 0.0) for request in requests]
-        rate = (
-            share
-            * _figures(_simulated(at_once, limits, learnt.calibration.step_time(), learnt.frontend))["req_per_s"]
-        )
-        gaps = np.random.default_rng(seed).exponential(1 / rate, max(10, int(rate * seconds)))
-        requests = _fixed(shape, np.cumsum(gaps))
-    answers = asyncio.run(_send(url, requests))
-    measured = _figures(answers)
-    predicted = _figures(_simulated(answers, limits, learnt.calibration.step_time(), learnt.frontend))
-    rng = np.random.default_rng(0)
-    draws = [
-        _figures(_simulated(answers, limits, draw, learnt.frontend))
-        for draw in learnt.calibration.draws(rng, DRAWS)
-    ]
-    low, high = (
-        {key: float(np.quantile([draw[key] for draw in draws], share)) for key in FIGURES}
-        for share in (0.05, 0.95)
-    )
-    name = f"{shape} at {rate:.2f}/s" if share else f"{shape} burst"
-    _row(name, measured, predicted)
-    return Phase(name, measured, predicted, low, high, answers)
+    return answers, snapshots
 
 
 def _mixed(rate: float, seconds: float, *, seed: int) -> list[Request]:
+    """Return many short prompts, then a few long ones, each at a rate that grows from nothing to twice its mean.
+
+    So small batches are seen and full ones, with short contexts and with long ones.
+    """
     rng = np.random.default_rng(seed)
-    # The rate grows from nothing to twice its mean, so that small batches are seen, and full ones.
-    times = seconds * np.sqrt(np.sort(rng.uniform(size=max(1, int(rate * seconds)))))
-    # Short and long prompts alike: what is fixed and what goes by length are told apart by both.
-    prompts, outputs = (np.exp(rng.uniform(*np.log(ends), len(times))) for ends in (MIXED_PROMPTS, MIXED_OUTPUTS))
-    return list(
-        map(Request, range(len(times)), times.tolist(), prompts.astype(int).tolist(), outputs.astype(int).tolist())
-    )
+    requests: list[Request] = []
+    for half, (share, ends) in enumerate(((1.5, SHORT_PROMPTS), (0.5, LONG_PROMPTS))):
+        count = max(1, int(share * rate * seconds / 2))
+        times = seconds / 2 * (half + np.sqrt(np.sort(rng.uniform(size=count))))
+        prompts, outputs = (np.exp(rng.uniform(*np.log(bounds), count)).astype(int) for bounds in (ends, OUTPUTS))
+        numbers = range(len(requests), len(requests) + count)
+        requests += map(Request, numbers, times.tolist(), prompts.tolist(), outputs.tolist())
+    return requests
 
 
 def _fixed(shape: str, times: Floats) -> list[Request]:
@@ -246,9 +253,8 @@ def _fixed(shape: str, times: Floats) -> list[Request]:
 
 async def _send(url: str, requests: Sequence[Request]) -> list[Answer]:
     rng = np.random.default_rng()
-    async with httpx.AsyncClient(
-        timeout=600, limits=httpx.Limits(max_connections=None), trust_env=False
-    ) as client:
+    unlimited = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(timeout=600, limits=unlimited, trust_env=False) as client:
         began_s = time.perf_counter()
         prompts = [rng.integers(10, 250, request.prompt_tokens).tolist() for request in requests]
         sending = (_ask(client, url, began_s, *pair) for pair in zip(requests, prompts, strict=True))
@@ -257,13 +263,8 @@ async def _send(url: str, requests: Sequence[Request]) -> list[Answer]:
 
 async def _ask(client: httpx.AsyncClient, url: str, began_s: float, request: Request, prompt: list[int]) -> Answer:
     await asyncio.sleep(max(0.0, request.arrival_s - (time.perf_counter() - began_s)))
-    body = {
-        "model": "small",
-        "prompt": prompt,
-        "max_tokens": request.output_tokens,
-        "ignore_eos": True,
-        "stream": True,
-    }
+    body = {"model": "small", "prompt": prompt, "max_tokens": request.output_tokens}
+    body |= {"ignore_eos": True, "stream": True}
     times: list[float] = []
     sent_s = time.perf_counter() - began_s
     async with client.stream("POST", f"{url}/v1/completions", json=body) as answer:
@@ -315,7 +316,7 @@ def _figures(answers: Sequence[Answer]) -> dict[str, float]:
 
 
 def _words(calibration: Calibration, frontend: Frontend) -> str:
-    pairs = zip(Coefficients._fields, calibration.coefficients, calibration.standard_errors, strict=True)
+    pairs = zip(StepCosts._fields, calibration.costs, calibration.standard_errors, strict=True)
     costs = ", ".join(f"{name[:-2]} {1e6 * value:.3g}±{1e6 * error:.2g}" for name, value, error in pairs)
     return f"microseconds: {costs}; scatter {calibration.scatter:.1%}; outside {1e3 * frontend.before_s:.1f} ms"
 
@@ -325,14 +326,16 @@ def _row(name: str, measured: dict[str, float], predicted: dict[str, float]) -> 
         f"{key} {measured[key]:.4g}>{predicted[key]:.4g} ({predicted[key] / measured[key] - 1:+.0%})"
         for key in FIGURES
     )
-    print(f"  {name:18} {cells}", flush=True)
+    print(f"  {name:32} {cells}", flush=True)
 
 
-def _report(phases: Sequence[Phase], found: Sequence[Coefficients]) -> None:
+def _report(phases: Sequence[Phase], found: Sequence[StepCosts]) -> None:
     steps = [[c.seconds(decode_work(4, 160)), c.seconds(prefill_work(128))] for c in found]
     decode, prefill = 1e3 * np.array(steps).T
     print(f"\nfrom one to the next: decode step of 4 {decode.round(1)} ms, prompt of 128 {prefill.round(1)} ms")
     print(f"{'':10} {'median':>8} {'mean':>8} {'most':>8} {'in band':>8}   over {len(phases)} loads")
+    off = np.array([abs(phase.steps - 1) for phase in phases])
+    print(f"{'steps':10} {np.median(off):8.1%} {off.mean():8.1%} {off.max():8.1%}")
     for key in FIGURES:
         errors = np.array([abs(phase.predicted[key] / phase.measured[key] - 1) for phase in phases])
         inside = np.mean([phase.low[key] <= phase.measured[key] <= phase.high[key] for phase in phases])

@@ -16,19 +16,14 @@ from enova.errors import ObserveError
 NAMES: dict[str, tuple[str, ...]] = {
     "running": ("vllm:num_requests_running",),
     "waiting": ("vllm:num_requests_waiting",),
-    # gpu_cache_usage_perc until 0.10
     "kv_usage": ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
     "steps": ("vllm:iteration_tokens_total_count",),
     "prompt_tokens": ("vllm:prompt_tokens_total",),
-    # prefix_cache_hits_total since 0.10, with gpu_ before it until then; prompt_tokens_cached_total since 0.16
-    "cached_tokens": (
-        "vllm:prompt_tokens_cached_total",
-        "vllm:prefix_cache_hits_total",
-        "vllm:gpu_prefix_cache_hits_total",
-    ),
+    # Not gpu_prefix_cache_hits_total, its first name: that counted blocks for a while.
+    "cached_tokens": ("vllm:prompt_tokens_cached_total", "vllm:prefix_cache_hits_total"),
     "output_tokens": ("vllm:generation_tokens_total",),
     "first_tokens": ("vllm:time_to_first_token_seconds_count",),
-    # time_per_output_token_seconds of old; request_time_per_output_token_seconds is another: one mean a request
+    # Renamed in 0.11. request_time_per_output_token_seconds is something else: one mean a request.
     "gaps": ("vllm:inter_token_latency_seconds_count", "vllm:time_per_output_token_seconds_count"),
     "gaps_s": ("vllm:inter_token_latency_seconds_sum", "vllm:time_per_output_token_seconds_sum"),
     "finished": ("vllm:e2e_request_latency_seconds_count",),

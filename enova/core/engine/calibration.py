@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from enova.core.engine.regression import Costs, Floats, fit_costs
+from enova.core.engine.regression import Fit, Floats, fit_costs
 from enova.core.engine.step_time import Chunk, Line, Origin, StepTime
 
 NOMINAL_ERROR = 0.05
@@ -33,7 +33,7 @@ class Work(NamedTuple):
     """Over the steps, the sum of the decoding sequences' contexts."""
 
 
-class Coefficients(NamedTuple):
+class StepCosts(NamedTuple):
     """Seconds that each thing of `Work` costs."""
 
     step_s: float
@@ -60,7 +60,7 @@ class Observation(NamedTuple):
 class Prior(NamedTuple):
     """What is believed before measuring."""
 
-    coefficients: Coefficients
+    costs: StepCosts
     spread: float
     """Relative standard deviation of each."""
 
@@ -69,7 +69,7 @@ class Prior(NamedTuple):
 class Calibrated:
     """A step time that is a sum of costs: of the step itself, of its chunks, of its decoding sequences."""
 
-    coefficients: Coefficients
+    costs: StepCosts
 
     @property
     def origin(self) -> Origin:
@@ -83,7 +83,7 @@ class Calibrated:
 
     def step_s(self, chunks: Sequence[Chunk], decodes: int, kv_tokens: float, window_tokens: float) -> float:  # noqa: ARG002
         """Return seconds for a step."""
-        costs = self.coefficients
+        costs = self.costs
         total_s = costs.step_s + costs.sequence_s * decodes + costs.kv_token_s * kv_tokens
         for chunk in chunks:
             pairs = pairs_of(chunk.new_tokens, chunk.context_tokens)
@@ -92,43 +92,43 @@ class Calibrated:
 
     def decode_line(self, decodes: int, kv_tokens: float, window_tokens: float) -> Line:  # noqa: ARG002
         """Return the line, which holds for ever."""
-        costs = self.coefficients
+        costs = self.costs
         base_s = costs.step_s + costs.sequence_s * decodes
         return Line(base_s, costs.kv_token_s, 0.0, float("inf"), float("inf"))
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Costs learnt, and how sure they are."""
+    """Fit learnt, and how sure they are."""
 
-    costs: Costs
+    fit: Fit
 
     @property
-    def coefficients(self) -> Coefficients:
+    def costs(self) -> StepCosts:
         """Return the best guess."""
-        return Coefficients(*self.costs.values.tolist())
+        return StepCosts(*self.fit.values.tolist())
 
     @property
-    def standard_errors(self) -> Coefficients:
+    def standard_errors(self) -> StepCosts:
         """Return one standard deviation of each coefficient."""
-        return Coefficients(*self.costs.standard_errors.tolist())
+        return StepCosts(*self.fit.standard_errors.tolist())
 
     @property
     def scatter(self) -> float:
         """Return the relative standard deviation of one good observation about the fit."""
-        return self.costs.scatter
+        return self.fit.scatter
 
     def step_time(self) -> Calibrated:
         """Return step times by the best guess."""
-        return Calibrated(self.coefficients)
+        return Calibrated(self.costs)
 
     def draws(self, rng: np.random.Generator, count: int) -> tuple[Calibrated, ...]:
         """Return step times by costs that may as well be the true ones: simulate with each, and see the band."""
-        return tuple(Calibrated(Coefficients(*row)) for row in self.costs.draws(rng, count).tolist())
+        return tuple(Calibrated(StepCosts(*row)) for row in self.fit.draws(rng, count).tolist())
 
     def predict(self, work: Work) -> tuple[float, float]:
         """Return the seconds that work takes, and the standard deviation that not knowing the costs gives it."""
-        mean_s, error_s = self.costs.predict(np.array([work], dtype=np.float64))
+        mean_s, error_s = self.fit.predict(np.array([work], dtype=np.float64))
         return float(mean_s[0]), float(error_s[0])
 
 
@@ -163,8 +163,8 @@ def calibrate(observations: Sequence[Observation], prior: Prior | None = None) -
     return Calibration(fit_costs(amounts, seconds, noise, believed, errors, nominal=NOMINAL_ERROR))
 
 
-def coefficients_like(step_time: StepTime, *, most_sequences: int = 256, longest: int = 8192) -> Coefficients:
-    """Return the coefficients that come nearest to another source's step times: a prior for the same engine."""
+def costs_like(step_time: StepTime, *, most_sequences: int = 256, longest: int = 8192) -> StepCosts:
+    """Return the costs that come nearest to another source's step times: a prior for the same engine."""
     rows = [
         Observation(prefill_work(new), step_time.step_s([Chunk(new, 0, last=True)], 0, 0.0, 0.0))
         for new in _powers(64, longest)
@@ -176,7 +176,7 @@ def coefficients_like(step_time: StepTime, *, most_sequences: int = 256, longest
             rows.append(
                 Observation(decode_work(sequences, context), step_time.step_s([], sequences, total, window))
             )
-    return calibrate(rows).coefficients
+    return calibrate(rows).costs
 
 
 def _powers(least: int, most: int) -> list[int]:
@@ -193,5 +193,5 @@ def _belief(amounts: Floats, seconds: Floats, prior: Prior | None) -> tuple[Floa
         if plain.any():
             alone[1] = min(alone[1], float(np.median(seconds[plain] / amounts[plain, 0])))
         return np.zeros_like(alone), alone
-    values = np.array(prior.coefficients, dtype=np.float64)
+    values = np.array(prior.costs, dtype=np.float64)
     return values, prior.spread * np.maximum(values, FLOOR * alone)

@@ -11,16 +11,18 @@ from enova.core.engine.snapshot import Snapshot, known
 from enova.core.engine.step_time import Frontend
 from enova.core.engine.windows import prompt_variance, quiet_stretches, windows_of
 
-USUAL_S = 0.02
+USUAL_S = 0.015
 """What requests spend between the server's front and its scheduler is nearly always less."""
-WAIT_SPREAD = 1.5
-"""Standard deviation of a wait by its mean: 1 where it is exponential, more where a few steps are long."""
+WAIT_SPREAD = 3.0
+"""Standard deviation of a wait by its mean: 1 would be exponential, but a few steps are by far the longest."""
+STEADY = 1.3
+"""By how much requests that begin and that end may outnumber each other, where both meet the same load."""
 LEAST_S = 1e-4
 """Below that waits do not matter."""
 FOR_FRONTEND = ("latency_s", "queue_s", "prefill_s", "decode_s", "finished")
 
 
-def frontend_of(snapshots: Sequence[Snapshot], calibration: Calibration) -> Frontend | None:
+def measured_frontend(snapshots: Sequence[Snapshot], calibration: Calibration) -> Frontend | None:
     """Return what a request spends outside the scheduler; None if that cannot be told.
 
     Only stretches without a queue are looked at, and of what is left there the wait for the end of the running
@@ -34,7 +36,9 @@ def frontend_of(snapshots: Sequence[Snapshot], calibration: Calibration) -> Fron
     variance = prompt_variance(pairs)
     weighted_s, weights = 0.0, 1 / USUAL_S**2
     for grown, began in quiet_stretches(pairs):
-        finished = known(grown.finished)
+        finished, begun = known(grown.finished), known(grown.first_tokens)
+        if not finished / STEADY <= begun <= finished * STEADY:
+            continue
         engine_s = known(grown.queue_s) + known(grown.prefill_s) + known(grown.decode_s)
         wait_s = _wait_s(grown, began, calibration, variance)
         weight = finished / (WAIT_SPREAD * max(wait_s, LEAST_S)) ** 2
@@ -46,17 +50,22 @@ def frontend_of(snapshots: Sequence[Snapshot], calibration: Calibration) -> Fron
 
 
 def _wait_s(grown: Snapshot, began: Sequence[Snapshot], calibration: Calibration, variance: float) -> float:
-    """Return the mean time an arrival waits for the running step: half the sum of squares, over all time."""
+    """Return the mean time an arrival waits for the running step: half the sum of squares, over all time.
+
+    The squares of steps with prompts are each prompt's share of its step, times the step; what the steps of all
+    prompts add up to was measured, and knows of prompts that were computed together.
+    """
     steps, prompts = known(grown.steps), known(grown.first_tokens)
     decodes = max(steps - prompts, 1.0)
     batch = known(grown.gaps) / max(steps, 1.0)
     context = float(np.mean([snapshot.context_tokens for snapshot in began]))
     tokens = (known(grown.prompt_tokens) - known(grown.cached_tokens)) / max(prompts, 1.0)
-    decode_s, _ = calibration.predict(Work(1, 0, batch, 0, 0, context))
-    prefill_s, _ = calibration.predict(Work(1, 1, batch, tokens, pairs_of(tokens, 0), context))
-    per_token_s = calibration.coefficients.prompt_token_s + calibration.coefficients.pair_s * tokens
-    squares = decodes * decode_s**2 + prompts * (prefill_s**2 + per_token_s**2 * variance)
-    return squares / 2 / grown.at_s
+    costs = calibration.costs
+    decode_s = costs.seconds(Work(1, 0, batch, 0, 0, context))
+    share_s = costs.seconds(Work(0, 1, 0, tokens, pairs_of(tokens, 0), 0))
+    per_token_s = costs.prompt_token_s + costs.pair_s * tokens
+    squares = decodes * decode_s**2 + (decode_s + share_s) * known(grown.prefill_s)
+    return (squares + prompts * per_token_s**2 * variance) / 2 / grown.at_s
 
 
 def _http_s(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> float:

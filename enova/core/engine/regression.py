@@ -25,7 +25,7 @@ FEWEST_FOR_MEMORY = 12
 """Successive observations below which nothing is said about whether their errors hang together."""
 
 
-class Costs(NamedTuple):
+class Fit(NamedTuple):
     """The costs found, and how sure they are."""
 
     values: Floats
@@ -50,7 +50,7 @@ class Costs(NamedTuple):
 
 def fit_costs(
     amounts: Floats, seconds: Floats, noise: Floats, prior: Floats, prior_errors: Floats, *, nominal: float
-) -> Costs:
+) -> Fit:
     """Fit costs so that `amounts @ costs` gives `seconds`.
 
     `noise` says how much noisier than the best an observation is (1: the best); `nominal` is the relative error
@@ -75,11 +75,11 @@ def fit_costs(
     values, full = prior.astype(np.float64), np.zeros((len(prior), len(prior)))
     values[free] = found * scale
     full[np.ix_(free, free)] = covariance * np.outer(scale, scale)
-    return Costs(values, full, scatter, len(seconds))
+    return Fit(values, full, scatter, len(seconds))
 
 
 class _Problem(NamedTuple):
-    """Costs are in units of their prior's standard deviation, errors are logarithms: twice weighs as half does."""
+    """Fit are in units of their prior's standard deviation, errors are logarithms: twice weighs as half does."""
 
     amounts: Floats
     fixed_s: Floats

@@ -21,7 +21,7 @@ from enova.core.engine.calibration import NOMINAL_ERROR, Observation, Work, pair
 from enova.core.engine.snapshot import GROWING, Snapshot, known
 
 NEEDED = (
-    "steps", "gaps", "gaps_s", "first_tokens", "prompt_tokens", "output_tokens", "finished",
+    "steps", "gaps", "gaps_s", "first_tokens", "prompt_tokens", "cached_tokens", "output_tokens", "finished",
     "finished_prompt_tokens", "finished_output_tokens",
 )  # fmt: skip
 FOR_PREFILL = ("prefill_s", "queue_s")

@@ -10,18 +10,18 @@ import pytest
 
 from enova.core.engine.calibration import (
     Calibrated,
-    Coefficients,
     Observation,
     Prior,
+    StepCosts,
     Work,
     calibrate,
-    coefficients_like,
+    costs_like,
     decode_work,
     prefill_work,
 )
 from enova.core.engine.step_time import Chunk, Origin
 
-TRUTH = Coefficients(
+TRUTH = StepCosts(
     step_s=11e-3, chunk_s=5e-3, sequence_s=0.2e-3, prompt_token_s=0.4e-3, pair_s=0.3e-6, kv_token_s=3e-6
 )
 
@@ -49,7 +49,7 @@ def measured(rng: np.random.Generator, *, noise: float, rows: Sequence[Work] | N
 def test_exact_times_give_the_costs_back() -> None:
     found = calibrate([Observation(work, TRUTH.seconds(work)) for work in works()])
 
-    assert found.coefficients == pytest.approx(TRUTH, rel=0.02)
+    assert found.costs == pytest.approx(TRUTH, rel=0.02)
     assert found.scatter < 0.03
 
 
@@ -93,18 +93,18 @@ def test_spells_that_last_make_the_bands_wider_than_noise_that_does_not() -> Non
 def test_with_nothing_measured_the_prior_is_the_answer_with_all_its_doubt() -> None:
     found = calibrate([], Prior(TRUTH, 0.4))
 
-    assert found.coefficients == pytest.approx(TRUTH, rel=1e-3)
+    assert found.costs == pytest.approx(TRUTH, rel=1e-3)
     assert found.standard_errors == pytest.approx([0.4 * cost for cost in TRUTH], rel=1e-3)
 
 
 def test_measuring_decodes_alone_leaves_the_cost_of_prompts_to_the_prior() -> None:
-    twice = Coefficients(*(2 * cost for cost in TRUTH))
+    twice = StepCosts(*(2 * cost for cost in TRUTH))
     rows = [Observation(work, TRUTH.seconds(work)) for work in works() if not work.chunks]
 
     found = calibrate(rows, Prior(twice, 0.5))
 
     assert found.predict(decode_work(6, 700))[0] == pytest.approx(TRUTH.seconds(decode_work(6, 700)), rel=0.03)
-    assert found.coefficients.prompt_token_s == pytest.approx(twice.prompt_token_s, rel=0.01)
+    assert found.costs.prompt_token_s == pytest.approx(twice.prompt_token_s, rel=0.01)
     assert found.standard_errors.prompt_token_s == pytest.approx(0.5 * twice.prompt_token_s, rel=0.01)
 
 
@@ -114,14 +114,14 @@ def test_no_cost_is_ever_negative() -> None:
 
     found = calibrate(rows)
 
-    assert min(found.coefficients) >= 0
-    assert all(min(draw.coefficients) >= 0 for draw in found.draws(np.random.default_rng(0), 50))
+    assert min(found.costs) >= 0
+    assert all(min(draw.costs) >= 0 for draw in found.draws(np.random.default_rng(0), 50))
 
 
 def test_draws_scatter_as_the_standard_errors_say() -> None:
     found = calibrate([], Prior(TRUTH, 0.1))
 
-    draws = np.array([draw.coefficients for draw in found.draws(np.random.default_rng(1), 2000)])
+    draws = np.array([draw.costs for draw in found.draws(np.random.default_rng(1), 2000)])
 
     assert draws.mean(axis=0) == pytest.approx(np.array(TRUTH), rel=0.02)
     assert draws.std(axis=0) == pytest.approx(0.1 * np.array(TRUTH), rel=0.1)
@@ -146,7 +146,7 @@ def test_without_chunks_a_step_is_what_the_line_says_to_the_last_bit(decodes: in
 
 
 def test_another_source_of_the_same_form_is_described_by_its_own_coefficients() -> None:
-    like = coefficients_like(Calibrated(TRUTH), most_sequences=64)
+    like = costs_like(Calibrated(TRUTH), most_sequences=64)
 
     for work in works():
         assert like.seconds(work) == pytest.approx(TRUTH.seconds(work), rel=0.05)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from enova.core.engine.calibration import Calibrated, Coefficients, Observation, Work, decode_work, prefill_work
+from enova.core.engine.calibration import Calibrated, Observation, StepCosts, Work, decode_work, prefill_work
 from enova.core.engine.correction import UNCORRECTED, Corrected, Corrections, correct
 from enova.core.engine.step_time import Chunk, Origin, StepTime
 from enova.core.engine.windows import reading_of
@@ -11,9 +11,7 @@ from tests.core.engine.scraped import poisson, scraped
 from tests.core.simulate.step_times import Affine
 
 BASE = Calibrated(
-    Coefficients(
-        step_s=8e-3, chunk_s=0.5e-3, sequence_s=30e-6, prompt_token_s=50e-6, pair_s=5e-9, kv_token_s=90e-9
-    )
+    StepCosts(step_s=8e-3, chunk_s=0.5e-3, sequence_s=30e-6, prompt_token_s=50e-6, pair_s=5e-9, kv_token_s=90e-9)
 )
 TRUE = Corrections(added_s=1e-3, decode=1.2, context=0.7, prefill=1.6)
 WINDOWED = Affine(

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from enova.core.engine.calibration import Calibrated, Calibration, Coefficients, Work, calibrate
-from enova.core.engine.frontend import frontend_of
+from enova.core.engine.calibration import Calibrated, Calibration, StepCosts, Work, calibrate
+from enova.core.engine.frontend import measured_frontend
 from enova.core.engine.snapshot import Snapshot
 from enova.core.engine.step_time import Frontend
 from enova.core.engine.windows import reading_of
 from tests.core.engine.scraped import poisson, scraped
 
-CPU = Coefficients(
+CPU = StepCosts(
     step_s=11e-3, chunk_s=5e-3, sequence_s=0.2e-3, prompt_token_s=0.4e-3, pair_s=0.3e-6, kv_token_s=3e-6
 )
-GPU = Coefficients(
+GPU = StepCosts(
     step_s=8e-3, chunk_s=0.5e-3, sequence_s=30e-6, prompt_token_s=20e-6, pair_s=0.5e-9, kv_token_s=50e-9
 )
 
@@ -23,7 +23,7 @@ def calibrated_from(snapshots: list[Snapshot]) -> Calibration:
     return calibrate(reading_of(snapshots).observations)
 
 
-def assert_alike(found: Coefficients, truth: Coefficients, *, within: float) -> None:
+def assert_alike(found: StepCosts, truth: StepCosts, *, within: float) -> None:
     """Compare what steps take: costs that always come together cannot be told apart."""
     for work in (Work(1, 0, 1, 0, 0, 400), Work(1, 0, 12, 0, 0, 9000), Work(1, 1, 4, 800, 320_000, 3000)):
         assert found.seconds(work) == pytest.approx(truth.seconds(work), rel=within)
@@ -39,23 +39,23 @@ def assert_alike(found: Coefficients, truth: Coefficients, *, within: float) -> 
         pytest.param(GPU, 8.0, 15.0, id="a GPU as Prometheus looks at it"),
     ],
 )
-def test_the_metrics_of_a_running_engine_give_its_costs(truth: Coefficients, rate: float, every_s: float) -> None:
+def test_the_metrics_of_a_running_engine_give_its_costs(truth: StepCosts, rate: float, every_s: float) -> None:
     requests = poisson(rate, max(100.0, 20 * every_s))
 
     found = calibrated_from(scraped(requests, Calibrated(truth), every_s=every_s))
 
-    assert_alike(found.coefficients, truth, within=0.1)
+    assert_alike(found.costs, truth, within=0.1)
 
 
 def test_an_overloaded_engine_tells_what_full_batches_cost() -> None:
-    found = calibrated_from(scraped(poisson(3.0, 100), Calibrated(CPU), every_s=0.5)).coefficients
+    found = calibrated_from(scraped(poisson(3.0, 100), Calibrated(CPU), every_s=0.5)).costs
 
     for work in (Work(1, 0, 15, 0, 0, 12_000), Work(1, 1, 14, 800, 320_000, 11_000)):
         assert found.seconds(work) == pytest.approx(CPU.seconds(work), rel=0.05)
 
 
 def test_an_engine_that_is_mostly_idle_is_known_roughly_from_rare_looks() -> None:
-    found = calibrated_from(scraped(poisson(0.2, 2000), Calibrated(CPU), every_s=60.0)).coefficients
+    found = calibrated_from(scraped(poisson(0.2, 2000), Calibrated(CPU), every_s=60.0)).costs
 
     for work in (Work(1, 0, 1, 0, 0, 800), Work(1, 1, 1, 800, 320_000, 800)):
         assert found.seconds(work) == pytest.approx(CPU.seconds(work), rel=0.15)
@@ -107,12 +107,12 @@ def test_windows_with_preemptions_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("truth", [CPU, GPU])
-def test_what_requests_spend_outside_the_scheduler_is_told_from_waiting_for_a_step(truth: Coefficients) -> None:
+def test_what_requests_spend_outside_the_scheduler_is_told_from_waiting_for_a_step(truth: StepCosts) -> None:
     frontend = Frontend(before_s=0.03, before_s_per_prompt_token=0.0, after_s=0.01)
     requests = poisson(0.1, 600, prompts=(16, 300))
     snapshots = scraped(requests, Calibrated(truth), every_s=0.5, frontend=frontend)
 
-    found = frontend_of(snapshots, calibrated_from(snapshots))
+    found = measured_frontend(snapshots, calibrated_from(snapshots))
 
     assert found is not None
     assert found.before_s == pytest.approx(0.03, abs=0.006)
@@ -122,8 +122,8 @@ def test_time_outside_is_unknown_where_latencies_are() -> None:
     snapshots = scraped(poisson(0.5, 60), Calibrated(CPU), every_s=0.5)
     calibration = calibrated_from(snapshots)
 
-    assert frontend_of([replace(snapshot, latency_s=None) for snapshot in snapshots], calibration) is None
-    assert frontend_of(snapshots[:1], calibration) is None
+    assert measured_frontend([replace(snapshot, latency_s=None) for snapshot in snapshots], calibration) is None
+    assert measured_frontend(snapshots[:1], calibration) is None
 
 
 def test_the_way_through_http_is_part_of_what_users_wait_for() -> None:
@@ -138,7 +138,7 @@ def test_the_way_through_http_is_part_of_what_users_wait_for() -> None:
         for snapshot in snapshots
     ]
 
-    without, through = frontend_of(snapshots, calibration), frontend_of(answered, calibration)
+    without, through = measured_frontend(snapshots, calibration), measured_frontend(answered, calibration)
 
     assert without is not None
     assert through is not None
