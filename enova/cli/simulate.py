@@ -100,6 +100,8 @@ def simulate(
     session = session_of(ctx)
     if chart is not None and chart.suffix not in _CHARTS:
         raise UsageError(f"--chart: {chart} is none of {', '.join(_CHARTS)}")
+    if chart is not None and not chart.parent.is_dir():
+        raise UsageError(f"--chart: there is no folder {chart.parent}")
     traffic = Traffic(
         rate=rate,
         users=concurrency,

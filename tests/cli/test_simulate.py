@@ -138,11 +138,11 @@ def test_a_chart_is_a_picture_if_its_file_is_called_one(machine: Machine) -> Non
     assert (machine.folder / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_chart_that_cannot_be_written_is_a_wrong_use(machine: Machine) -> None:
+def test_a_chart_that_could_not_be_written_is_refused_at_once(machine: Machine) -> None:
     outcome = machine.enova("simulate", *ENGINE, *LOAD, "--chart", "nowhere/chart.svg")
 
     assert (outcome.code, outcome.out) == (64, "")
-    assert "nowhere/chart.svg cannot be written: No such file or directory" in outcome.err
+    assert "--chart: there is no folder nowhere" in outcome.err
 
 
 @pytest.mark.parametrize(

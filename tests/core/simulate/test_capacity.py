@@ -22,10 +22,11 @@ FIXED = {"distribution": "fixed", "tokens": 50}
 LIMITS = Limits(max_num_seqs=8, max_num_batched_tokens=4096, kv_blocks=2000)
 EIGHT_AT_A_TIME = ReplicaSetup(limits=LIMITS, step_time=Affine(base_s=0.02))
 """8 sequences, each of 50 steps of 20 ms: 8 requests/s, and never more."""
+FEW = Conditions(requests=800)
 
 
 def test_what_can_be_served_at_all_is_what_the_batch_allows() -> None:
-    one, three = (capacity_of([EIGHT_AT_A_TIME] * n, load(output_tokens=FIXED)) for n in (1, 3))
+    one, three = (capacity_of([EIGHT_AT_A_TIME] * n, load(output_tokens=FIXED), FEW) for n in (1, 3))
 
     assert one.rate.value == one.saturated == pytest.approx(8, rel=0.02)
     assert three.saturated == pytest.approx(24, rel=0.02)
@@ -35,7 +36,7 @@ def test_what_can_be_served_at_all_is_what_the_batch_allows() -> None:
 def within(target_s: float, error: Factors = NO_ERROR) -> Capacity:
     """Return the capacity if 95 % of first tokens are to come within so many seconds."""
     known = ModelError({(Origin.ROOFLINE, "ttft"): error})
-    conditions = Conditions(promises=(Promise(Metric.TTFT, "p95", target_s),), error=known)
+    conditions = Conditions(promises=(Promise(Metric.TTFT, "p95", target_s),), error=known, requests=800)
     return capacity_of([EIGHT_AT_A_TIME], load(output_tokens=FIXED), conditions)
 
 
@@ -56,7 +57,7 @@ def test_at_capacity_the_promise_is_kept_and_a_bit_above_it_is_not() -> None:
 
 
 def test_the_error_of_the_model_widens_the_band_of_capacity() -> None:
-    sure, unsure = within(0.2).rate, within(0.2, Factors(0.5, 2.0)).rate
+    sure, unsure = within(0.2).rate, within(0.2, Factors(0.3, 3.0)).rate
 
     assert sure.value == unsure.value
     assert unsure.band.low < sure.band.low

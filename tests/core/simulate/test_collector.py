@@ -72,10 +72,11 @@ def test_percentiles_agree_with_those_of_the_requests() -> None:
     assert found.of("ttft", "mean").value == pytest.approx(0.3 * scales.mean())
 
 
-@pytest.mark.parametrize("count", [300, 80_000])
-def test_bands_of_noise_hold_the_truth_as_often_as_they_say(count: int) -> None:
+@pytest.mark.parametrize("count", [300, 20_000])
+def test_bands_of_noise_hold_the_truth_as_often_as_they_say(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of exponential latencies the true mean and percentiles are known; long runs merge batches on their way."""
-    runs = 50 if count == 300 else 4
+    monkeypatch.setattr("enova.core.simulate.collector._ROWS", 2048)
+    runs = 50 if count == 300 else 8
     held = {"mean": 0, "p50": 0, "p90": 0, "p99": 0}
     truth = {"mean": 0.3, "p50": 0.3 * np.log(2), "p90": 0.3 * np.log(10), "p99": 0.3 * np.log(100)}
     for seed in range(runs):
@@ -86,7 +87,7 @@ def test_bands_of_noise_hold_the_truth_as_often_as_they_say(count: int) -> None:
             band = found.of("ttft", name).band
             held[name] += band.low * 0.996 <= value <= band.high * 1.004
             # The 1 % of 300 requests says little about the 99th percentile.
-            assert band.high < value * (3 if count == 300 else 1.1)
+            assert band.high < value * (3 if count == 300 else 1.2)
 
     assert all(times >= 0.75 * runs for times in held.values()), held
 
