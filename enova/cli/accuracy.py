@@ -69,6 +69,7 @@ def a_judge() -> Judge:
     from enova.adapters.curves import measured_curves
     from enova.adapters.facts import gpu_card
     from enova.adapters.measurements.protocols import protocols
+    from enova.adapters.model_error import measured_error
     from enova.adapters.models import find_card
     from enova.core.accuracy.compare import Judge
     from enova.core.accuracy.predictor import Predictor
@@ -81,7 +82,8 @@ def a_judge() -> Judge:
         protocols=protocols(),
         curves=measured_curves(),
     )
-    return Judge(predictor=predictor)
+    error = measured_error()
+    return Judge(predictor=predictor, error=error if error.factors else None)
 
 
 def outcomes_of(measurements: Measurements, judge: Judge) -> Iterator[list[Outcome]]:
@@ -113,4 +115,3 @@ def _draw(chart: Path, measurements: Measurements, judge: Judge) -> None:
     except CannotModel as problem:
         raise UsageError(f"cannot be drawn: {problem}") from problem
     draw_runs(pairs, chart)
-

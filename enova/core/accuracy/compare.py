@@ -34,8 +34,7 @@ class Judge:
         """Yield mean TTFT and mean TPOT of a point, as far as they were measured."""
         about = _About(point.source, point.name, f"{point.file}:{point.line}", point.model, point.gpu)
         try:
-            setup = self.predictor.setup_of(point)
-            means = self.predictor.means(point)
+            setup, origin, means = self.predictor.predicted(point)
         except (CannotModel, NeverServed) as problem:
             yield about.unpredicted(problem)
             return
@@ -44,20 +43,21 @@ class Judge:
             ("tpot_mean", point.tpot_s, means.tpot_s),
         ):
             if measured is not None:
-                yield self._banded(about.compared(setup, metric, "s", measured, predicted), setup)
+                yield self._banded(about.compared(setup, metric, "s", measured, predicted), origin)
 
     def run(self, run: RecordedRun) -> Iterator[Outcome]:
         """Yield mean and percentiles of a recorded run, and its KV blocks where they are known."""
         about = _About(run.source, run.name, run.file, run.model, run.gpu)
         try:
             setup = self.predictor.setup_of_run(run)
+            origin = self.predictor.step_time(setup).origin
             replayed = self.predictor.replayed(run)
         except (CannotModel, NeverServed) as problem:
             yield about.unpredicted(problem)
             return
         measured = dict(measured_latencies(run).figures())
         for metric, predicted in replayed.latencies.figures():
-            yield self._banded(about.compared(setup, metric, "s", measured[metric], predicted), setup)
+            yield self._banded(about.compared(setup, metric, "s", measured[metric], predicted), origin)
         if run.kv_blocks is not None:
             blocks = memory_of(setup).kv_blocks
             yield about.compared(setup, "kv_blocks", "blocks", run.kv_blocks, blocks)
@@ -87,30 +87,32 @@ class Judge:
         about = _About("injection", report.name or file, file, tested.model, tested.gpu)
         try:
             setup = self.predictor.setup_of_report(report)
+            origin = self.predictor.step_time(setup).origin
             load = load_of(sent.injection, seed=sent.seed)
             conditions = Conditions(requests=sent.requests, error=self.error or NO_MODEL_ERROR)
             results = forecast([setup] * tested.replicas, self.predictor.curves, load, conditions)
         except (CannotModel, UsageError) as problem:
             yield about.unpredicted(problem)
             return
-        for metric in REPORTED:
-            for statistic, measured in getattr(found, metric).model_dump(exclude_none=True).items():
-                figure = results.of(metric, statistic)
-                yield about.compared(setup, f"{metric}_{statistic}", "s", measured, figure.value)._replace(
-                    low=figure.band.low, high=figure.band.high
-                )
-        if found.requests_per_s:
-            figure = results.requests_per_s
-            yield about.compared(setup, "requests_per_s", "/s", found.requests_per_s, figure.value)._replace(
-                low=figure.band.low, high=figure.band.high
-            )
+        if not results.served:
+            yield about.unpredicted("no request of this load can ever run on this engine")
+            return
+        pairs = [
+            (f"{metric}_{statistic}", "s", measured, results.of(metric, statistic))
+            for metric in REPORTED
+            for statistic, measured in getattr(found, metric).model_dump(exclude_none=True).items()
+        ]
+        pairs.append(("requests_per_s", "/s", found.requests_per_s or 0.0, results.requests_per_s))
+        for metric, unit, measured, figure in pairs:
+            if measured > 0:
+                compared = about.compared(setup, metric, unit, measured, figure.value)
+                yield compared._replace(origin=str(origin), low=figure.band.low, high=figure.band.high)
 
-    def _banded(self, compared: Comparison, setup: EngineSetup) -> Comparison:
-        compared = compared._replace(origin=str(self.predictor.step_time(setup).origin))
+    def _banded(self, compared: Comparison, origin: Origin) -> Comparison:
+        compared = compared._replace(origin=str(origin))
         if self.error is None:
             return compared
-        metric, statistic = compared.metric.split("_")
-        low, high = self.error.of(Origin(compared.origin), metric, statistic)
+        low, high = self.error.of(origin, *compared.metric.split("_"))
         return compared._replace(low=compared.predicted * low, high=compared.predicted * high)
 
 

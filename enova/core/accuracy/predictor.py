@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from enova.core.accuracy.point import ServingPoint
 from enova.core.accuracy.protocol import (
@@ -26,7 +26,7 @@ from enova.core.engine.model_card import ModelCard
 from enova.core.engine.numbers import Numbers
 from enova.core.engine.roofline import frontend_of, step_time_of
 from enova.core.engine.setup import EngineSetup, Version
-from enova.core.engine.step_time import StepTime
+from enova.core.engine.step_time import Origin, StepTime
 from enova.core.simulate.limits_of import limits_of
 from enova.core.workload.report import InjectionReport
 from enova.errors import CannotModel
@@ -50,9 +50,11 @@ def setup_with(
             f"an engine has no setting {', '.join(unknown)}",
             hint=f"one of {', '.join(sorted(_ARGUMENTS | _FIELDS))}",
         )
-    setup = engine_setup(
-        model, gpu, vllm=vllm, **{name: given[name] for name in given.keys() & _ARGUMENTS}, **parallel
-    )
+    arguments = {name: given[name] for name in given.keys() & _ARGUMENTS}
+    try:
+        setup = engine_setup(model, gpu, vllm=vllm, **arguments, **parallel)
+    except (TypeError, ValueError) as error:
+        raise CannotModel(f"an engine cannot have these settings: {error}") from error
     return replace(setup, **{name: given[name] for name in given.keys() - _ARGUMENTS})
 
 
@@ -72,6 +74,14 @@ _ARGUMENTS = inspect.signature(engine_setup).parameters.keys() - _FIXED
 _FIELDS = {entry.name for entry in fields(EngineSetup)} - _FIXED
 
 
+class Predicted(NamedTuple):
+    """What is predicted of a point."""
+
+    setup: EngineSetup
+    origin: Origin
+    means: Means
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictor:
     """All that predictions depend on beside the measured point: facts, and the coefficients of the model."""
@@ -82,7 +92,7 @@ class Predictor:
     """Return the card of a GPU. Raises CannotModel for those unknown."""
     protocols: Protocols
     curves: Curves
-    _known: dict[object, Means] = field(default_factory=dict, repr=False)
+    _known: dict[object, Predicted] = field(default_factory=dict, repr=False)
 
     def setup_of(self, point: ServingPoint) -> EngineSetup:
         """Return the engine a point was measured on. Raises CannotModel for what is not known."""
@@ -93,6 +103,10 @@ class Predictor:
 
         Raises CannotModel for what is not known, NeverServed when the engine could not have run the load.
         """
+        return self.predicted(point).means
+
+    def predicted(self, point: ServingPoint) -> Predicted:
+        """Return the same, with the card of the model and where step times came from."""
         protocol = protocol_of(point, self.protocols)
         # Tables repeat configurations; the simulation need not.
         key = (
@@ -102,8 +116,9 @@ class Predictor:
         )
         if key not in self._known:
             setup = self._setup_of(point, protocol)
-            load, step_time = protocol.load(point), self.step_time(setup)
-            self._known[key] = replay(load, step_time, limits_of(setup), frontend_of(self.curves))
+            step_time = self.step_time(setup)
+            means = replay(protocol.load(point), step_time, limits_of(setup), frontend_of(self.curves))
+            self._known[key] = Predicted(setup, step_time.origin, means)
         return self._known[key]
 
     def setup_of_run(self, run: RecordedRun) -> EngineSetup:
