@@ -16,11 +16,11 @@ def as_text(comparisons: Sequence[Comparison], unpredicted: Sequence[Unpredicted
     """Return every row with its error, what could not be predicted and why, and the scores of all groups."""
     lines: list[str] = []
     if rows and comparisons:
-        lines += [*_columns(_rows(comparisons)), ""]
+        lines += [*_columns(_rows(comparisons), words=3), ""]
     if unpredicted:
         lines += [*_reasons(unpredicted), ""]
     if comparisons:
-        lines += _columns(_scores(groups_of(comparisons)))
+        lines += _columns(_scores(groups_of(comparisons)), words=2)
     return "\n".join(lines) + "\n" if lines else ""
 
 
@@ -98,14 +98,14 @@ def _reasons(unpredicted: Iterable[Unpredicted]) -> Iterator[str]:
         yield f"not predicted: {where}: {reason}"
 
 
-def _columns(table: Iterable[Sequence[str]]) -> list[str]:
-    """Return lines in which columns are as wide as they need to be; the first two are words, others figures."""
+def _columns(table: Iterable[Sequence[str]], words: int) -> list[str]:
+    """Return lines in which columns are as wide as they need to be; the first ones are words, others figures."""
     rows = list(table)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [
-            cell.ljust(width) if column < 2 else cell.rjust(width)
+            cell.ljust(width) if column < words else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
