@@ -104,7 +104,8 @@ class Engine(State):
         """
         self.settle()
         sequence = self._find(number)
-        self._flight.cut(self.now_s)
+        if self._flight.steps:
+            self._flight.cut(self.now_s)
         if number in self._scheduler.running:
             self._aborted.append(sequence)
             if not self._flight.steps:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from enova.core.engine.step_time import Frontend
 from enova.core.simulate.engine import Engine
 from enova.core.simulate.limits import Limits
 from enova.core.workload.request import Request
@@ -17,6 +18,7 @@ from tests.core.simulate.step_times import Affine
 from tests.core.simulate.test_leaping import EXACT, Case, cases
 
 ONE_S = Affine(base_s=1.0)
+SLOW = Frontend(before_s=1.0, before_s_per_prompt_token=0.0, after_s=0.0)
 
 
 def engine(*, max_num_seqs: int = 1, kv_blocks: int = 100, ahead: bool = False) -> tuple[Engine, Heard]:
@@ -95,6 +97,16 @@ def test_who_waits_and_who_is_not_yet_seen_leave_at_once() -> None:
     assert one.waiting == 0
     one.advance(inf)
     assert [served.request.number for served in heard.answers] == [0]
+
+
+def test_an_engine_that_has_done_nothing_yet_forgets_who_is_on_the_way() -> None:
+    heard = Heard()
+    one = Engine(Limits(max_num_seqs=1, max_num_batched_tokens=64, kv_blocks=10), ONE_S, heard, frontend=SLOW)
+    one.submit(Request(0, 0.0, 10, 10), 0.0)
+
+    one.abort(0)
+
+    assert (one.next_s, heard.answers) == (inf, [])
 
 
 def test_who_is_done_or_never_came_cannot_be_aborted() -> None:
