@@ -48,9 +48,11 @@ class Batches:
 
     MOST = 32
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, changing: bool = False) -> None:
         self.size = size
         """Requests in one batch."""
+        self.changing = changing
+        """Whether the traffic changes in the course of the run, so that batches differ for other reasons too."""
         self._batches: list[Batch] = [Batch()]
 
     def at(self, index: int) -> Batch:
@@ -74,12 +76,12 @@ class Batches:
     def mean_margin(self, metric: Metric) -> float:
         """Return how far a latency's mean may be off, in seconds."""
         parts = [batch.latencies[metric] for batch in self._batches]
-        return _margin([part.mean for part in parts], [part.weight for part in parts])
+        return self._margin([part.mean for part in parts], [part.weight for part in parts])
 
     def share_margin(self, metric: Metric, value: float) -> float:
         """Return how far the share of latencies up to a value may be off."""
         parts = [batch.latencies[metric] for batch in self._batches]
-        return _margin([part.share_up_to(value) for part in parts], [part.weight for part in parts])
+        return self._margin([part.share_up_to(value) for part in parts], [part.weight for part in parts])
 
     def rate_margins(self, from_s: float) -> list[float]:
         """Return the margins of the three rates: requests, prompt tokens, output tokens per second."""
@@ -87,22 +89,30 @@ class Batches:
         spans = np.diff(ends)
         kept = [(batch, span) for batch, span in zip(self._batches, spans.tolist(), strict=True) if span > 0]
         return [
-            _margin([batch.done[column] / span for batch, span in kept], [span for _, span in kept])
+            self._margin([batch.done[column] / span for batch, span in kept], [span for _, span in kept])
             for column in range(3)
         ]
 
     def goodput_margin(self) -> float:
         """Return the margin of the share of requests that met every target."""
         judged = [batch for batch in self._batches if batch.judged]
-        return _margin([batch.good[0] / batch.judged for batch in judged], [batch.judged for batch in judged])
+        return self._margin([batch.good[0] / batch.judged for batch in judged], [batch.judged for batch in judged])
 
+    def _margin(self, values: Sequence[float], weights: Sequence[float]) -> float:
+        """Return half the width of the confidence interval of a weighted mean of batches; 0 if there is only one.
 
-def _margin(values: Sequence[float], weights: Sequence[float]) -> float:
-    """Return half the width of the confidence interval of a weighted mean of batches; 0 if there is only one."""
-    kept = [(value, weight) for value, weight in zip(values, weights, strict=True) if weight > 0]
-    if len(kept) < 2:
-        return 0.0
-    means, sizes = np.array(kept).T
-    shares = sizes / sizes.sum()
-    spread = np.sum(shares**2 * (means - np.sum(shares * means)) ** 2) * len(kept) / (len(kept) - 1)
-    return float(stdtrit(len(kept) - 1, (1 + LEVEL) / 2) * math.sqrt(spread))
+        Under changing traffic the variance comes from the differences of neighbours, which a trend hardly enters
+        (von Neumann 1941), with about two thirds of the degrees of freedom.
+        """
+        kept = [(value, weight) for value, weight in zip(values, weights, strict=True) if weight > 0]
+        if len(kept) < 2:
+            return 0.0
+        means, sizes = np.array(kept).T
+        if self.changing:
+            steps = np.diff(means) ** 2 / (1 / sizes[1:] + 1 / sizes[:-1])
+            variance, freedom = steps.mean() / sizes.sum(), max(1.0, 2 * (len(kept) - 1) / 3)
+        else:
+            shares = sizes / sizes.sum()
+            spread = np.sum(shares**2 * (means - np.sum(shares * means)) ** 2)
+            variance, freedom = spread * len(kept) / (len(kept) - 1), len(kept) - 1.0
+        return float(stdtrit(freedom, (1 + LEVEL) / 2) * math.sqrt(variance))

@@ -48,7 +48,8 @@ class Collector:
     """An observer of engines and fleets. `targets` are what every single request is judged by, in seconds.
 
     Requests that arrive before `warmup_s` are left out of latencies and goodput, and answers before it out of
-    throughput. `factors` are the ends of the model's error by metric: goodput is counted at both of them too.
+    throughput. Goodput is counted at both ends of the model's `error` too. `changing` says that the traffic is not
+    the same all the time, which is no noise.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Collector:
         origin: Origin = Origin.ROOFLINE,
         warmup_s: float = 0.0,
         interval_s: float = 1.0,
+        changing: bool = False,
         keep_records: bool = False,
     ) -> None:
         self.targets = {metric: target for metric, target in (targets or {}).items() if metric in _JUDGED}
@@ -71,7 +73,7 @@ class Collector:
         self.reasons: dict[str, int] = {}
         """How many were rejected or lost, by reason."""
         self.losses = 0
-        self.batches = Batches(1)
+        self.batches = Batches(1, changing=changing)
         self._chunks: list[Floats] | None = [] if keep_records else None
         self._rows = array("d")
         self._ramps = array("d")
@@ -129,7 +131,7 @@ class Collector:
         del self._rows[:], self._ramps[:]
         if not self._flushed:
             batches = min(max(len(rows) // _FEWEST_IN_BATCH, 2), _BATCHES)
-            self.batches = Batches(max(1, math.ceil(len(rows) / batches)))
+            self.batches = Batches(max(1, math.ceil(len(rows) / batches)), changing=self.batches.changing)
         if self._chunks is not None:
             self._chunks.append(rows)
         self.timeline.served(rows[:, _ARRIVAL], rows[:, _FINISHED], rows[:, _OUTPUT])

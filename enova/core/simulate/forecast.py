@@ -40,6 +40,9 @@ WARM_UP = 0.2
 """Share of the time after which counting begins, under steady arrivals."""
 
 
+_STEADY = (Poisson, Constant, Gamma, Normal)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
     """How a load is run, and what of it is kept."""
@@ -101,6 +104,7 @@ def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions 
         origin=origin_of(replicas),
         warmup_s=conditions.warmup_s,
         interval_s=_interval_s(load, conditions),
+        changing=not isinstance(load.arrival, _STEADY),
         keep_records=conditions.keep_records,
     )
     fleet = Fleet(
@@ -134,7 +138,7 @@ def settled(load: Load, conditions: Conditions) -> Conditions:
     if conditions.requests is None and _endless(load):
         enough = ENOUGH_PER_USER * load.users.number if load.users else math.ceil(ENOUGH_S * (rate or 0.0))
         conditions = replace(conditions, requests=max(ENOUGH_REQUESTS, enough))
-    if isinstance(load.arrival, (Poisson, Constant, Gamma, Normal)) and rate:
+    if isinstance(load.arrival, _STEADY) and rate:
         spans = [load.duration_s, conditions.requests and conditions.requests / rate]
         conditions = replace(conditions, warmup_s=WARM_UP * min(span for span in spans if span))
     return conditions

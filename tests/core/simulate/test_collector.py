@@ -92,6 +92,22 @@ def test_bands_of_noise_hold_the_truth_as_often_as_they_say(count: int, monkeypa
     assert all(times >= 0.75 * runs for times in held.values()), held
 
 
+def test_what_changes_in_the_course_of_a_run_is_no_noise() -> None:
+    """Latencies that grow tenfold, with 10 % of noise: the band of their mean is that of the noise."""
+    bands = {}
+    for changing in (False, True):
+        collector = Collector(changing=changing)
+        noise = np.random.default_rng(1).normal(1.0, 0.1, 2000)
+        for number, scale in enumerate((noise * np.linspace(1, 10, 2000)).tolist()):
+            collector.served(served(number, number / 10, scale=scale))
+        band = results(collector).of("ttft", "mean").band
+        bands[changing] = (band.high - band.low) / 2
+
+    # 10 % of 1.65 s in 2000 requests, and what one of 20 batches rises above the last one.
+    assert 0.006 < bands[True] < 0.05
+    assert bands[False] > 0.25
+
+
 def test_one_request_has_no_noise_to_speak_of() -> None:
     collector = Collector()
     collector.served(served(0, 0.0))
