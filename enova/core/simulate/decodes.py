@@ -170,6 +170,8 @@ class Decodes:
             while self._crossings and self._crossings[0][0] <= total:
                 self._cross()
         heap = self._heap
+        if heap[0][0] > clock:
+            return []
         done: list[Sequence] = []
         while heap and heap[0][0] <= clock:
             finish, _, sequence = heappop(heap)

@@ -51,8 +51,8 @@ class Engine(State):
         self._most_tokens = most_tokens(limits)
         self._submitted = 0
         self._ahead = limits.decide_ahead
-        self._seen_s = -inf
-        """If deciding ahead: what was there at this moment is known to the next decision."""
+        self._last = 1
+        """How many steps the leap had that ended last."""
         self._open = False
         """Whether an arrival could be let in before the steps in flight are over."""
         self._aborted: list[Sequence] = []
@@ -151,14 +151,17 @@ class Engine(State):
         scheduler = self._scheduler
         decodes = self._decodes
         pending = self._pending
-        now_s = self.now_s
-        if not scheduler.running and not scheduler.waiting:
-            if not pending or pending[0][0] >= until_s:
+        seen_s = now_s = self.now_s
+        if scheduler.running or scheduler.waiting:
+            if now_s >= until_s:
                 return False
-            self._seen_s = self.now_s = now_s = max(now_s, pending[0][0])
-        elif now_s >= until_s:
+            if self._ahead and pending:
+                # Decided when the last step began.
+                seen_s = self._flight.after(self._last - 1)
+        elif pending and pending[0][0] < until_s:
+            seen_s = self.now_s = now_s = max(now_s, pending[0][0])
+        else:
             return False
-        seen_s = self._seen_s if self._ahead else now_s
         if (not pending or pending[0][0] > seen_s) and scheduler.settled() and self._plan_decodes():
             if scheduler.leaving:
                 scheduler.release()
@@ -205,24 +208,24 @@ class Engine(State):
         kv_tokens = decodes.kv_tokens()
         window_sum = decodes.window_sum() if decodes.windowed else 0
         line = self._step_time.decode_line(count, kv_tokens, window_sum)
-        base_s, per_kv_token_s, per_window_token_s, kv_until, window_until = line
+        per_token_s, kv_until = line.per_kv_token_s, line.kv_until
         growth = count * decodes.rate
-        slope_s = per_kv_token_s * growth
+        first_s = line.base_s + per_token_s * kv_tokens
+        slope_s = per_token_s * growth
         if kv_tokens + growth * (steps - 1) > kv_until:
             steps = max(1, int((kv_until - kv_tokens) // growth) + 1)
-        first_s = base_s + per_kv_token_s * kv_tokens
         if window_sum:
-            first_s += per_window_token_s * window_sum
+            per_token_s, window_until = line.per_window_token_s, line.window_until
             growth = decodes.window_per_step()
-            slope_s += per_window_token_s * growth
+            first_s += per_token_s * window_sum
+            slope_s += per_token_s * growth
             if window_sum + growth * (steps - 1) > window_until:
                 steps = max(1, int((window_until - window_sum) // growth) + 1)
         flight = self._flight
         flight.begin(self.now_s, first_s, slope_s, steps)
-        if not scheduler.waiting and count < self._most_seqs:
-            self._open = True
-            if self._pending and self._pending[0][0] < flight.end_s:
-                self._cut(self._pending[0][0])
+        self._open = still_open = not scheduler.waiting and count < self._most_seqs
+        if still_open and self._pending and self._pending[0][0] < flight.end_s:
+            self._cut(self._pending[0][0])
         return True
 
     def _cut(self, ready_s: float) -> None:
@@ -236,15 +239,13 @@ class Engine(State):
         decodes = self._decodes
         scheduler = self._scheduler
         steps = flight.steps
+        self._last = steps
         flight.steps = 0
-        self._open = False
         self.now_s = now_s = flight.end_s
         self._steps += steps
         self._busy_s += now_s - flight.start_s
         if steps > 1:
             self.leaps += 1
-        if self._ahead:
-            self._seen_s = flight.after(steps - 1) if steps > 1 else flight.start_s
         finished: list[Sequence] = []
         count = decodes.count
         if count:
@@ -283,17 +284,11 @@ class Engine(State):
 
     def _serve(self, finished: list[Sequence]) -> None:
         finished_s = self.now_s + self._frontend.after_s
-        for sequence in finished:
-            self._observer.served(
-                Served(
-                    sequence.request,
-                    sequence.scheduled_s,
-                    sequence.first_token_s,
-                    finished_s,
-                    sequence.preemptions,
-                    sequence.cached_tokens,
-                )
-            )
+        for one in finished:
+            times_s = one.scheduled_s, one.first_token_s, finished_s
+            # As `Served(…)`, in a third of the time.
+            served = tuple.__new__(Served, (one.request, *times_s, one.preemptions, one.cached_tokens))
+            self._observer.served(served)
 
     def _catch_up(self, on_time: int, late: list[Sequence]) -> None:
         """Tell the gaps of a step in which some sequences have waited for longer than the step."""

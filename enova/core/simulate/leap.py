@@ -59,7 +59,8 @@ class Leap:
             return 1
         if slope_s:
             middle_s = first_s - slope_s / 2
-            root = sqrt(max(0.0, middle_s * middle_s + 2 * slope_s * apart_s))
+            square = middle_s * middle_s + 2 * slope_s * apart_s
+            root = sqrt(square) if square > 0 else 0.0
             # Two forms of one root, each without a difference of numbers that are nearly alike.
             guess = (root - middle_s) / slope_s if middle_s < 0 else 2 * apart_s / (root + middle_s)
         else:
