@@ -95,7 +95,7 @@ class Replica:
     def look(self) -> ReplicaView:
         """Return what can be seen of it as of when its engine was last advanced."""
         engine = self.engine
-        kv_use = engine.kv_used_blocks / self.setup.limits.kv_blocks
+        kv_use = engine.kv_used_blocks / max(1, self.setup.limits.kv_blocks)
         return ReplicaView(self.number, self.stage, len(self.sent), engine.running, engine.waiting, kv_use)
 
     def submit(self, request: Request, now_s: float) -> None:

@@ -217,3 +217,11 @@ def test_engines_on_known_gpus_are_forecast_from_what_was_measured_of_them() -> 
 
     assert alone.of("tpot", "mean").value > both.of("tpot", "mean").value > 0.001
     assert both.served == 60
+
+
+def test_an_engine_without_room_for_a_cache_refuses_everything() -> None:
+    limits = Limits(max_num_seqs=16, max_num_batched_tokens=2048, kv_blocks=0)
+    found = run_of([replica(limits=limits)], load(), Conditions(requests=20))
+
+    assert (found.served, found.rejected) == (0, 20)
+    assert list(found.reasons) == ["larger than the whole KV cache, 0 blocks"]
