@@ -27,12 +27,14 @@ NEEDED = (
 FOR_PREFILL = ("prefill_s", "queue_s")
 EDGE = 0.4
 """Standard deviation of what the edges of a window cut off, in steps: of the difference of two uniform shares."""
-LONG_EDGE = 4.0
+LONG_EDGE = 10.0
 """How much longer than the mean a step may be that an edge falls into, where prompts are computed too."""
 PER_CHANGE = 0.1
 """Relative error of the mean gap for each request that joins or leaves, by the batch it joins: when is unknown."""
 FEWEST = 8
 """Requests that are taken together where only their mean says something."""
+SELDOM = 0.3
+"""Share of the time in which prompts may be computed, if one of them alone is to be told from several together."""
 MEAN_NOISE = 3.0
 """Of observations that assume what a mean request met."""
 
@@ -101,8 +103,10 @@ def _busy(a: Snapshot, b: Snapshot, variance: float) -> Observation | None:
     by_clock = max(1.0, EDGE * (LONG_EDGE if prompts else 1.0) / steps / NOMINAL_ERROR)
     if by_clock < by_gaps:
         return Observation(Work(steps, prompts, gaps, new, pairs, context), window.at_s, by_clock)
-    # Those who decoded while a prompt was computed saw it; those who joined with it or later did not.
-    share = max(0.0, (a.decoding + b.decoding - 1) / 2) * steps / gaps
+    # Those who decode while a prompt is computed see it; those who join with it or later do not. Several prompts
+    # are taken to be computed together half of the time; those who end, to do so before or after.
+    saw = a.decoding + (prompts - 1) / 4 - finished / 2
+    share = max(0.0, saw) * steps / gaps
     work = Work(steps, prompts * share, gaps, new * share, pairs * share, context)
     return Observation(work, steps * known(window.gaps_s) / gaps, by_gaps)
 
@@ -127,14 +131,24 @@ def _sparse(a: Snapshot, b: Snapshot) -> Observation | None:
 
 
 def _prefills(pairs: Sequence[tuple[Snapshot, Snapshot]], variance: float) -> Iterator[Observation]:
-    """Observe the step that computes a prompt, where prompts met no queue and so were computed one by one."""
+    """Observe the step that computes a prompt, where prompts met no queue.
+
+    With it are computed those that arrived in the same step, the one before, which is longer than a mean one: an
+    arrival is as likely to fall into a step as the step is long.
+    """
     for grown, began in quiet_stretches(pairs):
         prompts = known(grown.finished)
         tokens = (known(grown.finished_prompt_tokens) - known(grown.cached_tokens)) / prompts
         batch = float(np.mean([snapshot.decoding for snapshot in began]))
         context = float(np.mean([snapshot.context_tokens for snapshot in began]))
-        work = Work(1, 1, batch, tokens, pairs_of(tokens, 0) + variance / 2, context)
-        yield Observation(work, known(grown.prefill_s) / prompts, MEAN_NOISE)
+        mean_s, share = known(grown.prefill_s) / prompts, known(grown.prefill_s) / grown.at_s
+        if share > SELDOM:
+            continue
+        before_s = share * mean_s + (1 - share) * known(grown.gaps_s) / max(known(grown.gaps), 1.0)
+        together = 1 + prompts / grown.at_s * before_s
+        pairs_each = pairs_of(tokens, 0) + variance / 2
+        work = Work(1, together, batch, together * tokens, together * pairs_each, context)
+        yield Observation(work, mean_s, MEAN_NOISE)
 
 
 def _prompt_work(window: Snapshot, variance: float) -> tuple[float, float]:

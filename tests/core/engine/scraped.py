@@ -22,6 +22,8 @@ class Counters:
         self.answers: list[Served] = []
         self.gaps = 0
         self.gaps_s = 0.0
+        self.seen_s: dict[int, float] = {}
+        """When the scheduler saw a request, by its number: after the step that was running when it came."""
 
     def served(self, served: Served) -> None:
         self.answers.append(served)
@@ -57,6 +59,8 @@ def scraped(
         while queue and queue[0].arrival_s <= now_s:
             request = queue.pop(0)
             engine.advance(request.arrival_s)
+            ready_s = request.arrival_s + frontend.before_s
+            counters.seen_s[request.number] = max(ready_s, engine.next_s) if engine.running else ready_s
             engine.submit(request, request.arrival_s)
         engine.advance(now_s)
         snapshots.append(_snapshot(now_s, engine, counters))
@@ -80,9 +84,7 @@ def _snapshot(now_s: float, engine: Engine, counters: Counters) -> Snapshot:
         finished_prompt_tokens=float(sum(answer.request.prompt_tokens for answer in answers)),
         finished_output_tokens=float(sum(answer.request.output_tokens for answer in answers)),
         latency_s=sum(answer.finished_s - answer.request.arrival_s for answer in answers),
-        # The simulator's queue time begins with the request's arrival, vLLM's with the end of the running step:
-        # with few requests at a time there is no other.
-        queue_s=0.0,
+        queue_s=sum(max(0.0, answer.scheduled_s - counters.seen_s[answer.request.number]) for answer in answers),
         prefill_s=sum(answer.first_token_s - answer.scheduled_s for answer in answers),
         decode_s=sum(answer.finished_s - answer.first_token_s for answer in answers),
         preemptions=0.0,

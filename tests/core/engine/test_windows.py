@@ -25,26 +25,28 @@ def calibrated_from(snapshots: list[Snapshot]) -> Calibration:
 
 def assert_alike(found: StepCosts, truth: StepCosts, *, within: float) -> None:
     """Compare what steps take: costs that always come together cannot be told apart."""
-    for work in (Work(1, 0, 1, 0, 0, 400), Work(1, 0, 12, 0, 0, 9000), Work(1, 1, 4, 800, 320_000, 3000)):
+    for work in (Work(1, 0, 4, 0, 0, 3000), Work(1, 0, 12, 0, 0, 9000), Work(1, 1, 4, 800, 320_000, 3000)):
         assert found.seconds(work) == pytest.approx(truth.seconds(work), rel=within)
 
 
 @pytest.mark.parametrize(
-    ("truth", "rate", "every_s"),
+    ("truth", "rate", "every_s", "within"),
     [
-        pytest.param(CPU, 0.3, 0.5, id="idle now and then, looked at often"),
-        pytest.param(CPU, 1.2, 0.5, id="busy, looked at often"),
-        pytest.param(CPU, 1.2, 5.0, id="busy, looked at now and then"),
-        pytest.param(GPU, 4.0, 1.0, id="a GPU looked at often"),
-        pytest.param(GPU, 8.0, 15.0, id="a GPU as Prometheus looks at it"),
+        pytest.param(CPU, 0.3, 0.5, 0.05, id="idle now and then, looked at often"),
+        pytest.param(CPU, 1.2, 0.5, 0.05, id="busy, looked at often"),
+        pytest.param(CPU, 1.2, 5.0, 0.15, id="busy, looked at now and then"),
+        pytest.param(GPU, 4.0, 1.0, 0.05, id="a GPU looked at often"),
+        pytest.param(GPU, 8.0, 15.0, 0.12, id="a GPU as Prometheus looks at it"),
     ],
 )
-def test_the_metrics_of_a_running_engine_give_its_costs(truth: StepCosts, rate: float, every_s: float) -> None:
-    requests = poisson(rate, max(100.0, 20 * every_s))
+def test_the_metrics_of_a_running_engine_give_its_costs(
+    truth: StepCosts, rate: float, every_s: float, within: float
+) -> None:
+    requests = poisson(rate, max(100.0, 40 * every_s))
 
     found = calibrated_from(scraped(requests, Calibrated(truth), every_s=every_s))
 
-    assert_alike(found.costs, truth, within=0.1)
+    assert_alike(found.costs, truth, within=within)
 
 
 def test_an_overloaded_engine_tells_what_full_batches_cost() -> None:
