@@ -45,6 +45,20 @@ def latent_of(keys: ConfigKeys) -> Latent:
     )
 
 
+def alternation_of(keys: ConfigKeys) -> str | None:
+    """Return what each layer of Nemotron-H holds, a sign for each: M state, * attention, - MLP, E experts."""
+    pattern = keys.get("hybrid_override_pattern")
+    if isinstance(pattern, str):
+        return pattern
+    words = keys.get("layers_block_type")
+    if not isinstance(words, list) or not {"moe", "mlp"} & {str(word) for word in words}:
+        return None
+    return "".join(_SIGNS.get(str(word), "?") for word in words)
+
+
+_SIGNS = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
+
+
 def max_model_len_of(keys: ConfigKeys) -> int:
     """Return the positions a model was made for, with its rope scaling, as vLLM derives them."""
     positions = keys.number(
@@ -134,8 +148,8 @@ def _kinds(keys: ConfigKeys, layout: Layout, layers: int) -> Sequence[AttentionK
     words = keys.words("layer_types", layers)
     if words is not None:
         return [_kind_of(word) for word in words]
-    pattern = keys.get("hybrid_override_pattern")
-    if isinstance(pattern, str):
+    pattern = alternation_of(keys)
+    if pattern is not None:
         return [AttentionKind.FULL if sign == "*" else AttentionKind.LINEAR for sign in pattern if sign in "M*"]
     flags = keys.get("hybrid_layer_pattern")
     if isinstance(flags, list):

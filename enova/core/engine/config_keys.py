@@ -7,6 +7,9 @@ from typing import Any
 
 from enova.errors import CannotModel
 
+LARGEST = 10**9
+"""Beyond every size a model has; what is larger is a mistake, and must not be counted up to."""
+LAYERS_MOST = 10_000
 TEXT_SECTIONS = ("text_config", "llm_config", "language_config")
 """Where multimodal models keep the language model."""
 
@@ -32,7 +35,7 @@ class ConfigKeys:
         """Return the first of these keys that is there and not null, or None."""
         return self._find(names)[1]
 
-    def number(self, *names: str, default: int | None = None) -> int:
+    def number(self, *names: str, default: int | None = None, most: int = LARGEST) -> int:
         """Return a whole number; without a default the key must be there, under one of these names."""
         name, value = self._find(names)
         if isinstance(value, list) and value and all(entry == value[0] for entry in value):
@@ -42,7 +45,7 @@ class ConfigKeys:
         if value is None:
             self._missing.append(names[0])
             return 1
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or value % 1:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most or value % 1:
             self._wrong.append(f"{name}: {value!r}")
             return 1
         return int(value)

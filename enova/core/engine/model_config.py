@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from enova.core.engine.attention_layout import attention_layout, latent_of, max_model_len_of
-from enova.core.engine.config_keys import ConfigKeys
+from enova.core.engine.attention_layout import alternation_of, attention_layout, latent_of, max_model_len_of
+from enova.core.engine.config_keys import LAYERS_MOST, ConfigKeys
 from enova.core.engine.expert_layout import experts_of
 from enova.core.engine.families import FAMILIES, REFUSED, Family, Layout
 from enova.core.engine.model_card import Attention, Experts, ModelCard
@@ -102,9 +102,9 @@ def _family(architecture: str, name: str) -> Family:
 
 
 def _stack(keys: ConfigKeys, family: Family) -> _Stack:
-    layers = keys.number("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-    pattern = keys.get("hybrid_override_pattern")
-    if isinstance(pattern, str):
+    layers = keys.number("num_hidden_layers", "n_layer", "n_layers", "num_layers", most=LAYERS_MOST)
+    pattern = alternation_of(keys)
+    if pattern is not None:
         return _alternating(keys, family, pattern)
     experts = experts_of(keys, layers)
     dense = 0
@@ -126,9 +126,6 @@ def _alternating(keys: ConfigKeys, family: Family, pattern: str) -> _Stack:
 
 
 def _dense_width(keys: ConfigKeys, layers: int) -> int:
-    nested = keys.get("ffn_config")
-    if isinstance(nested, Mapping) and isinstance(nested.get("ffn_hidden_size"), int):
-        return int(nested["ffn_hidden_size"])
     written = keys.number(
         "intermediate_size_mlp", "intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner", default=0
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from enova.core.engine.attention_layout import alternation_of
 from enova.core.engine.config_keys import ConfigKeys
 from enova.core.engine.model_card import Formats, ModelCard
 from enova.core.engine.numbers import Numbers
@@ -21,14 +23,20 @@ _DTYPES = {
 }
 _PLAIN = {Numbers.FP32, Numbers.BF16, Numbers.FP16}
 
-_PREFIXES = ("model.layers", "language_model.model.layers", "model.language_model.layers", "language_model.layers")
+_PREFIXES = (
+    "model.layers", "language_model.model.layers", "model.language_model.layers", "language_model.layers",
+    "backbone.layers",
+)  # fmt: skip
 _ATTENTION = (
     "self_attn.q_proj", "self_attn.o_proj", "self_attn.kv_b_proj", "attention.wq",
-    "linear_attn.in_proj_qkvz", "linear_attn.in_proj_qkv",
+    "linear_attn.in_proj_qkvz", "linear_attn.in_proj_qkv", "mixer.in_proj",
 )  # fmt: skip
-_MLP = ("mlp.gate_proj", "mlp.down_proj", "mlp.gate_up_proj", "feed_forward.w1")
-_SHARED = ("mlp.shared_experts.down_proj", "mlp.shared_expert.down_proj")
-_EXPERTS = ("mlp.experts.0.down_proj", "block_sparse_moe.experts.0.w1", "mlp.experts", "feed_forward.experts")
+_MLP = ("mlp.gate_proj", "mlp.down_proj", "mlp.gate_up_proj", "feed_forward.w1", "mixer.down_proj")
+_SHARED = ("mlp.shared_experts.down_proj", "mlp.shared_expert.down_proj", "mixer.shared_experts.down_proj")
+_EXPERTS = (
+    "mlp.experts.0.down_proj", "block_sparse_moe.experts.0.w1", "mlp.experts", "feed_forward.experts",
+    "mixer.experts.0.down_proj",
+)  # fmt: skip
 _EXPERTS_BESIDE_MLP = ("experts.0.down_proj", "experts.down_proj")
 """Names that families give to modules of a layer, a few of each part for all of it."""
 
@@ -47,11 +55,12 @@ def formats_of(keys: ConfigKeys, layers: int) -> Formats:
     # Where a model has shared experts, those are in more layers than dense MLPs are.
     has_shared = bool(keys.get("n_shared_experts", "shared_expert_intermediate_size", "num_shared_experts"))
     expert_names = _EXPERTS_BESIDE_MLP if keys.get("enable_moe_block") else _EXPERTS
-    places = [f"{prefix}.{layers // 2}" for prefix in _PREFIXES]
     attention, mlp, experts = (
-        _scheme([f"{place}.{module}" for place in places for module in modules], schemes, ignored)
-        for modules in (_ATTENTION, _SHARED if has_shared else _MLP, expert_names)
+        _scheme(modules, _layers_with(keys, signs, layers), schemes, ignored)
+        for modules, signs in ((_ATTENTION, "M"), (_SHARED if has_shared else _MLP, "E-"), (expert_names, "E"))
     )
+    if not (attention or mlp or experts):
+        raise CannotModel(f"cannot model {keys.name} because none of its modules is found in its quantisation")
     # Most of the work is in the experts, or the MLP where there are none.
     foremost = experts or mlp or attention
     return Formats(
@@ -118,8 +127,26 @@ _ONLINE = {
 }
 
 
-def _scheme(names: Sequence[str], schemes: Iterable[Scheme], ignored: Iterable[str]) -> Scheme | None:
-    """The scheme of a part that goes by these names, None where it stays as it is."""
+def _layers_with(keys: ConfigKeys, signs: str, layers: int) -> list[int]:
+    """Layers to look at: one from the middle, or all that hold the part where it is not in every layer."""
+    alternation = alternation_of(keys)
+    if alternation is None:
+        return [layers // 2]
+    return [number for number, sign in enumerate(alternation) if sign in signs]
+
+
+def _scheme(
+    modules: Sequence[str], layers: Iterable[int], schemes: Sequence[Scheme], ignored: Sequence[str]
+) -> Scheme | None:
+    """The scheme of a part in most of these layers, None where it stays as it is."""
+    found = Counter(
+        _scheme_of([f"{prefix}.{layer}.{module}" for prefix in _PREFIXES for module in modules], schemes, ignored)
+        for layer in layers
+    )
+    return found.most_common(1)[0][0] if found else None
+
+
+def _scheme_of(names: Sequence[str], schemes: Iterable[Scheme], ignored: Iterable[str]) -> Scheme | None:
     if any(_covers(pattern, name) for pattern in ignored for name in names):
         return None
     for scheme in schemes:

@@ -28,8 +28,7 @@ def _delta_net(keys: ConfigKeys) -> Attention:
     value_heads, value_dim = keys.number("linear_num_value_heads"), keys.number("linear_value_head_dim")
     key_heads, key_dim = keys.number("linear_num_key_heads"), keys.number("linear_key_head_dim")
     channels = 2 * key_heads * key_dim + value_heads * value_dim
-    state_width = FP32_BYTES if keys.get("mamba_ssm_dtype") == "float32" else FP16_BYTES
-    state = value_heads * value_dim * key_dim * state_width
+    state = value_heads * value_dim * key_dim * _width(keys)
     return _layer(value_heads, key_heads, key_dim, value_dim, state + _convolution(keys, channels))
 
 
@@ -41,7 +40,7 @@ def _mamba2(keys: ConfigKeys) -> Attention:
     head_dim = keys.get("mamba_d_head", "mamba_head_dim")
     if not isinstance(head_dim, int):
         head_dim = keys.number("mamba_expand", "expand", default=2) * keys.number("hidden_size") // max(heads, 1)
-    state = heads * head_dim * width * FP16_BYTES
+    state = heads * head_dim * width * _width(keys)
     return _layer(
         heads, groups, width, head_dim, state + _convolution(keys, heads * head_dim + 2 * groups * width)
     )
@@ -57,6 +56,11 @@ def _mamba1(keys: ConfigKeys) -> Attention:
 def _lightning(keys: ConfigKeys) -> Attention:
     heads, head_dim = keys.number("num_attention_heads"), keys.number("head_dim")
     return _layer(heads, heads, head_dim, head_dim, heads * head_dim * head_dim * FP32_BYTES)
+
+
+def _width(keys: ConfigKeys) -> int:
+    """Bytes of a value of the state, which may be kept wider than the rest."""
+    return FP32_BYTES if keys.get("mamba_ssm_dtype", "mamba_ssm_cache_dtype") == "float32" else FP16_BYTES
 
 
 def _convolution(keys: ConfigKeys, channels: int) -> int:

@@ -334,11 +334,19 @@ def test_mamba_layers_of_jamba() -> None:
     assert found.experts.layers == 16
 
 
-def test_one_layer_of_nemotron_h_is_what_mixes_tokens_with_what_follows() -> None:
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"hybrid_override_pattern": "MEM*E-"},
+        {"layers_block_type": ["mamba", "moe", "mamba", "attention", "moe", "mlp"]},
+    ],
+)
+def test_one_layer_of_nemotron_h_is_what_mixes_tokens_with_what_follows(order: Config) -> None:
     found = card(
         LLAMA,
         architectures=["NemotronHForCausalLM"],
-        hybrid_override_pattern="MEM*E-",
+        **order,
+        mamba_ssm_cache_dtype="float32",
         intermediate_size=1000,
         mamba_num_heads=64,
         mamba_head_dim=64,
@@ -356,6 +364,25 @@ def test_one_layer_of_nemotron_h_is_what_mixes_tokens_with_what_follows() -> Non
         layers=2, count=8, per_token=2, intermediate_size=100, shared_intermediate_size=300
     )
     assert (found.intermediate_size, found.gated) == (1000, False)
+    assert found.attention[0].state_bytes == 4 * 64 * 64 * 128 + 2 * 3 * (64 * 64 + 2 * 8 * 128)
+
+
+def test_heads_of_mamba_fill_the_inner_width_unless_their_size_is_given() -> None:
+    found = card(
+        LLAMA,
+        architectures=["BambaForCausalLM"],
+        num_hidden_layers=2,
+        attn_layer_indices=[1],
+        mamba_n_heads=128,
+        mamba_d_head="auto",
+        mamba_d_state=128,
+    )
+
+    assert found.attention[0].head_dim_v == 64
+
+
+def test_a_tower_that_says_nothing_of_itself_is_not_counted() -> None:
+    assert card(LLAMA, vision_config={"model_type": "unknown"}).vision_parameters == 0
 
 
 @pytest.mark.parametrize(
@@ -500,6 +527,12 @@ def test_everything_that_is_missing_or_wrong_is_named_at_once() -> None:
         "cannot model org/broken because its config.json lacks hidden_size, vocab_size; "
         "has num_attention_heads: '32'; has tie_word_embeddings: 'no'"
     )
+
+
+@pytest.mark.parametrize("layers", [1e16, 10**12, -1, 2.5, float("nan")])
+def test_more_layers_than_any_model_has_are_not_counted_up_to(layers: float) -> None:
+    with pytest.raises(CannotModel, match="has num_hidden_layers"):
+        card(LLAMA, num_hidden_layers=layers)
 
 
 def test_a_hybrid_that_does_not_say_which_layers_attend_is_refused() -> None:

@@ -130,6 +130,25 @@ def test_layers_may_be_listed_one_by_one() -> None:
     assert parts(DENSE, section) == ("fp8", "nvfp4", "bf16", "bf16", "bf16")
 
 
+def test_where_layers_hold_one_part_each_what_most_of_them_have_counts() -> None:
+    nemotron = {
+        **DENSE,
+        "architectures": ["NemotronHForCausalLM"],
+        "hybrid_override_pattern": "MEME*ME",
+        "mamba_num_heads": 4,
+        "ssm_state_size": 16,
+        "n_routed_experts": 8,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 32,
+    }
+    modules = [f"backbone.layers.{number}.mixer" for number in range(7)]
+    some_mamba = {"quant_algo": "NVFP4", "exclude_modules": [f"{modules[2]}.in_proj", "lm_head"]}
+    all_mamba = {"quant_algo": "NVFP4", "exclude_modules": [f"{modules[number]}.in_proj" for number in (0, 2, 5)]}
+
+    assert parts(nemotron, some_mamba) == ("nvfp4", "nvfp4", "nvfp4", "bf16", "nvfp4")
+    assert parts(nemotron, all_mamba) == ("bf16", "nvfp4", "nvfp4", "bf16", "nvfp4")
+
+
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
@@ -161,6 +180,7 @@ def test_files_may_ask_for_a_narrow_kv_cache(section: object, expected: Numbers 
         ({"quant_method": "quark", "global_quant_config": {"weight": ["x"]}}, "nothing it names"),
         ({"quant_method": "gptq", "bits": "many"}, "integers of many bits"),
         (tensors({"weights": "x"}), "None bits of type int"),
+        (tensors({"weights": INT8, "targets": ["transformer.h.0.attn.c_attn"]}), "none of its modules is found"),
         ({"quant_method": "modelopt", "config_groups": {"a": 1}}, "None bits of type int"),
         ({"quant_method": "modelopt", "quantized_layers": {"a": 1}}, "quantised as None"),
         (tensors({"weights": {"num_bits": 6, "type": "float"}}), "6 bits of type float"),
