@@ -56,8 +56,9 @@ def capacity_of(
     """
     steady = _steady(load)
     saturated = _saturated(replicas, steady, conditions)
+    # What is served in a second is off by as much as the steps' times are, whatever the latencies' errors.
+    error = conditions.error.of(origin_of(replicas), "throughput")
     if not conditions.promises or not saturated:
-        error = conditions.error.of(origin_of(replicas), "throughput")
         rate = Figure(saturated, Band(saturated, saturated).widened(saturated, error))
         return Capacity(rate=rate, saturated=saturated, first_broken=(), tried=())
     search = _Search(replicas, steady, conditions, saturated)
@@ -65,7 +66,7 @@ def capacity_of(
     sure = search.highest(lambda figure: figure.band.high)
     possible = search.highest(lambda figure: figure.band.low)
     return Capacity(
-        rate=Figure(value, Band(min(sure, value), max(possible, value))),
+        rate=Figure(value, Band(min(sure, value), max(possible, value)).widened(value, error)),
         saturated=saturated,
         first_broken=search.broken_above(value),
         tried=tuple(sorted(search.tried.items())),

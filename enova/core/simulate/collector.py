@@ -49,7 +49,7 @@ class Collector:
 
     Requests that arrive before `warmup_s` are left out of latencies and goodput, and answers before it out of
     throughput. Goodput is counted at both ends of the model's `error` too. `changing` says that the traffic is not
-    the same all the time, which is no noise.
+    the same all the time, which is no noise; `closed`, that users wait for their answers.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Collector:
         warmup_s: float = 0.0,
         interval_s: float = 1.0,
         changing: bool = False,
+        closed: bool = False,
         keep_records: bool = False,
     ) -> None:
         self.targets = {metric: target for metric, target in (targets or {}).items() if metric in _JUDGED}
@@ -73,6 +74,8 @@ class Collector:
         self.reasons: dict[str, int] = {}
         """How many were rejected or lost, by reason."""
         self.losses = 0
+        self.closed = closed
+        self.last_arrival_s = 0.0
         self.batches = Batches(1, changing=changing)
         self._chunks: list[Floats] | None = [] if keep_records else None
         self._rows = array("d")
@@ -134,6 +137,7 @@ class Collector:
             self.batches = Batches(max(1, math.ceil(len(rows) / batches)), changing=self.batches.changing)
         if self._chunks is not None:
             self._chunks.append(rows)
+        self.last_arrival_s = max(self.last_arrival_s, float(rows[:, _ARRIVAL].max(initial=0.0)))
         self.timeline.served(rows[:, _ARRIVAL], rows[:, _FINISHED], rows[:, _OUTPUT])
         kept = np.flatnonzero(rows[:, _ARRIVAL] >= self.warmup_s)
         if len(kept):

@@ -105,6 +105,7 @@ def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions 
         warmup_s=conditions.warmup_s,
         interval_s=_interval_s(load, conditions),
         changing=not isinstance(load.arrival, _STEADY),
+        closed=load.users is not None,
         keep_records=conditions.keep_records,
     )
     fleet = Fleet(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from enova.core.simulate.batches import Batch, Batches
 from enova.core.simulate.collector import Collector, PerKind
 from enova.core.simulate.results import (
+    NO_ERROR,
     QUANTILES,
     Band,
     ClassResults,
@@ -18,6 +19,9 @@ from enova.core.simulate.results import (
     Results,
 )
 from enova.core.simulate.statistics import Distribution, Floats
+
+PILED_UP = 0.1
+"""Share of a run that may pass between the last arrival and the last answer before requests count as piled up."""
 
 
 class Work(NamedTuple):
@@ -100,8 +104,14 @@ _NOTHING = Latency(count=0, mean=_NO_FIGURE, **dict.fromkeys(QUANTILES, _NO_FIGU
 
 
 def _rates(collector: Collector, batches: Batches, whole: Batch, duration_s: float) -> list[Figure]:
-    """Return requests, prompt tokens and output tokens per second."""
-    error = collector.error.of(collector.origin, "throughput")
+    """Return requests, prompt tokens and output tokens per second.
+
+    The error of the model is in them only where the fleet decides on them: in a closed loop, or where requests
+    pile up so that the last ones take long after they came. Else what comes is what is served.
+    """
+    behind_s = whole.until_s - collector.last_arrival_s
+    is_limit = collector.closed or behind_s > PILED_UP * duration_s
+    error = collector.error.of(collector.origin, "throughput") if is_limit else NO_ERROR
     margins = batches.rate_margins(collector.warmup_s)
     rates = [done / duration_s if duration_s else 0.0 for done in whole.done.tolist()]
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -62,6 +63,13 @@ def test_the_error_of_the_model_widens_the_band_of_capacity() -> None:
     assert sure.value == unsure.value
     assert unsure.band.low < sure.band.low
     assert unsure.band.high > sure.band.high
+
+
+def test_what_can_be_served_at_all_is_as_uncertain_as_the_model() -> None:
+    error = ModelError({(Origin.ROOFLINE, "throughput"): Factors(0.8, 1.25)})
+    found = capacity_of([EIGHT_AT_A_TIME], load(output_tokens=FIXED), replace(FEW, error=error)).rate
+
+    assert found.band == pytest.approx((0.8 * found.value, 1.25 * found.value, 0.9))
 
 
 def test_a_closed_loop_has_no_rate_to_search_for() -> None:

@@ -130,6 +130,21 @@ def test_a_band_holds_the_error_of_the_model_too() -> None:
     assert found.of("tpot", "mean").band == pytest.approx((0.01, 0.01, 0.9), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("closed", "scale", "is_limit"), [(False, 1.0, False), (True, 1.0, True), (False, 30.0, True)]
+)
+def test_throughput_is_as_uncertain_as_the_model_only_where_the_fleet_decides_on_it(
+    closed: bool, scale: float, is_limit: bool
+) -> None:
+    error = ModelError({(Origin.ROOFLINE, "throughput"): Factors(0.5, 2.0)})
+    collector = Collector(error=error, closed=closed)
+    for number in range(200):
+        collector.served(served(number, number / 10, scale=scale))
+    rate = results(collector).requests_per_s
+
+    assert (rate.band.high > 1.9 * rate.value) is is_limit
+
+
 def test_the_warm_up_is_left_out() -> None:
     collector = Collector(warmup_s=5.0)
     for number in range(100):
