@@ -9,6 +9,7 @@ import sys
 
 from enova.emulator.arguments import parse
 from enova.emulator.server import Server
+from enova.errors import EnovaError
 
 log = logging.getLogger("enova.emulator")
 
@@ -21,13 +22,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = parse(sys.argv[1:], api_key=os.environ.get("VLLM_API_KEY"))
-    log.info(
-        "EMULATED engine, no model is loaded: %s at http://%s:%d, up to %d requests at once",
-        ", ".join(settings.names), settings.host, settings.port, settings.max_num_seqs,
-    )  # fmt: skip
+    log.info("%s at http://%s:%d", ", ".join(settings.names), settings.host, settings.port)
     if settings.ignored:
-        log.info("ignored, since they mean something to vLLM only: %s", " ".join(settings.ignored))
-    Server(settings).run()
+        log.info("ignored, since they change no emulation: %s", " ".join(settings.ignored))
+    try:
+        server = Server(settings)
+    except EnovaError as error:
+        log.error("%s%s", error.message, f" (hint: {error.hint})" if error.hint else "")  # noqa: TRY400
+        sys.exit(1)
+    server.run()
 
 
 if __name__ == "__main__":

@@ -1,29 +1,49 @@
-"""The command line: the part of `vllm serve` that shows from outside, and the knobs of the emulation."""
+"""The command line: the part of `vllm serve` that shows from outside or changes speed, and what is emulated."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from enova.emulator.timing import ConstantRate, Timing
+from enova.core.spec import Service
+from enova.core.spec.check import check
+
+VALUES = (
+    "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "max_model_len", "max_num_seqs",
+    "max_num_batched_tokens", "long_prefill_token_threshold", "gpu_memory_utilization", "kv_cache_memory_bytes",
+    "kv_cache_dtype", "block_size", "num_gpu_blocks_override", "dtype", "quantization", "speculative_config",
+    "compilation_config", "optimization_level", "performance_mode",
+)  # fmt: skip
+FLAGS = (
+    "enable_expert_parallel", "enable_chunked_prefill", "enable_prefix_caching", "async_scheduling",
+    "enforce_eager",
+)  # fmt: skip
+EXTRA_VALUES = ("watermark", "max_cudagraph_capture_size")
+EXTRA_FLAGS = ("scheduler_reserve_full_isl",)
+"""Arguments of vLLM that change its speed or its memory, by the names they have in a spec: extra ones there."""
+SHORT = {"tensor_parallel_size": "-tp", "pipeline_parallel_size": "-pp", "data_parallel_size": "-dp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one emulated engine serves, where, and how fast."""
+    """What one emulated engine serves, where, and what it stands in for."""
 
     model: str
     host: str = "127.0.0.1"
     port: int = 8000
     served_names: tuple[str, ...] = ()
-    max_num_seqs: int = 256
-    max_model_len: int = 32_768
     seed: int = 0
     shutdown_timeout_s: int = 0
     """How long requests in flight may take to finish after SIGTERM; like vLLM's default, not at all."""
     api_keys: tuple[str, ...] = field(default=(), repr=False)
-    timing: Timing = field(default_factory=ConstantRate)
+    engine: Mapping[str, object] = field(default_factory=dict)
+    """The arguments that change speed or memory, as in a spec's section of that name."""
+    gpu: str | None = None
+    """The GPU to be as fast as; None: a small engine, whatever the model."""
+    speed: float = 1.0
+    """Everything takes as many times less than it would."""
     ignored: tuple[str, ...] = ()
     """Names of arguments that mean something to vLLM only."""
 
@@ -33,9 +53,16 @@ class Settings:
         return self.served_names or (self.model,)
 
     @property
-    def kv_tokens(self) -> int:
-        """Return the size of the KV cache. It holds all that may run at full length, so it never binds."""
-        return self.max_num_seqs * self.max_model_len
+    def service(self) -> Service:
+        """Return a spec with these engine arguments. Raises ValueError with all that vLLM would not take."""
+        # The id stands for none: whose card is used is not the spec's to say here.
+        service, findings = check(
+            {"metadata": {"name": "emulated"}, "model": "emulated/engine", "engine": dict(self.engine)},
+            resolve=lambda path: path,
+        )
+        if service is None:
+            raise ValueError("; ".join(f"{finding.loc[-1]} {finding.message}" for finding in findings))
+        return service
 
 
 def parse(words: Sequence[str], *, api_key: str | None = None) -> Settings:
@@ -44,33 +71,43 @@ def parse(words: Sequence[str], *, api_key: str | None = None) -> Settings:
     known, rest = parser.parse_known_args(words)
     ignored = tuple(word.split("=", 1)[0] for word in rest if word.startswith("-"))
     for word in ignored:
-        if word.startswith("--emulated"):
+        if word.startswith(("--emulat", "--speed")):
             parser.error(f"unrecognized argument: {word}")
-    rate = ConstantRate(
-        overhead_s=known.emulated_overhead,
-        prefill_tokens_per_s=known.emulated_prefill_rate,
-        output_token_s=known.emulated_token_time,
-    )
     adapters = tuple(word.split("=", 1)[0] for word in known.lora_modules)
-    return Settings(
+    settings = Settings(
         model=known.model,
         host=known.host,
         port=known.port,
         served_names=(*(known.served_model_name or (known.model,)), *adapters),
-        max_num_seqs=known.max_num_seqs,
-        max_model_len=known.max_model_len,
         seed=known.seed,
         shutdown_timeout_s=known.shutdown_timeout,
         api_keys=tuple(known.api_key) or ((api_key,) if api_key else ()),
-        timing=rate,
+        engine=_engine(known),
+        gpu=known.emulate_gpu,
+        speed=known.speed,
         ignored=ignored,
     )
+    try:
+        _ = settings.service
+    except ValueError as error:
+        parser.error(str(error))
+    return settings
+
+
+def _engine(known: argparse.Namespace) -> dict[str, object]:
+    def given(*names: str) -> dict[str, object]:
+        return {name: getattr(known, name) for name in names if getattr(known, name) is not None}
+
+    engine, extra = given(*VALUES, *FLAGS), given(*EXTRA_VALUES, *EXTRA_FLAGS)
+    if engine.get("max_model_len") == -1:
+        engine["max_model_len"] = "auto"
+    return engine | ({"extra_args": extra} if extra else {})
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m enova.emulator",
-        description="Serve invented words like vLLM would serve a model, for trying Enova out without a GPU.",
+        description="Serve invented words when vLLM would serve a model's, for trying Enova out without a GPU.",
         epilog="Any other argument of `vllm serve` is accepted and ignored.",
         allow_abbrev=False,
     )
@@ -79,44 +116,38 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--served-model-name", nargs="+")
     parser.add_argument("--lora-modules", nargs="+", default=[], metavar="NAME=PATH")
-    parser.add_argument("--max-num-seqs", type=_positive, default=256, help="how many requests run at once")
-    parser.add_argument("--max-model-len", type=_positive, default=32_768, help="tokens of prompt and answer")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shutdown-timeout", type=int, default=0, help="seconds to finish requests after SIGTERM")
     parser.add_argument("--api-key", nargs="+", default=[], help="better: the environment variable VLLM_API_KEY")
-    rate = ConstantRate()
-    emulated = parser.add_argument_group("timing of the emulation")
+    emulated = parser.add_argument_group("what is emulated")
     emulated.add_argument(
-        "--emulated-overhead",
-        type=_duration,
-        default=rate.overhead_s,
-        help="seconds to the first token, at least",
+        "--emulate-gpu",
+        metavar="NAME",
+        help="be as fast, and run out of memory as soon, as this model on this GPU (see `enova gpus`)",
     )
-    emulated.add_argument(
-        "--emulated-prefill-rate", type=_rate, default=rate.prefill_tokens_per_s, help="prompt tokens per second"
-    )
-    emulated.add_argument(
-        "--emulated-token-time", type=_duration, default=rate.output_token_s, help="seconds per output token"
-    )
+    emulated.add_argument("--speed", type=_factor, default=1.0, help="how many times faster than that")
+    same = parser.add_argument_group("as for vLLM")
+    for name in VALUES + EXTRA_VALUES:
+        same.add_argument(*_flags(name), dest=name, type=_value, metavar="VALUE")
+    for name in FLAGS + EXTRA_FLAGS:
+        same.add_argument(*_flags(name), dest=name, action=argparse.BooleanOptionalAction)
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return number
+def _flags(name: str) -> tuple[str, ...]:
+    return ("--" + name.replace("_", "-"), *((SHORT[name],) if name in SHORT else ()))
 
 
-def _duration(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be seconds, 0 or more, got {text}")
-    return seconds
+def _value(text: str) -> object:
+    """Return a number or a mapping where the text is one."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not rate > 0:
+def _factor(text: str) -> float:
+    factor = float(text)
+    if not 0 < factor < float("inf"):
         raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return rate
+    return factor

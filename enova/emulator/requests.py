@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from enova.emulator.beginnings import block_hashes
 from enova.emulator.engine import Work
 from enova.emulator.words import MESSAGE_TOKENS, count_tokens, natural_tokens
 
@@ -44,6 +45,8 @@ class Limits:
     models: tuple[str, ...]
     max_model_len: int
     seed: int
+    shared_block_size: int = 0
+    """Tokens of a block, where prompts that begin alike share them; 0: they do not."""
 
 
 def completion(body: Any, limits: Limits) -> Request:
@@ -60,11 +63,16 @@ def chat(body: Any, limits: Limits) -> Request:
         raise BadRequest("messages must be a list with at least one message", param="messages")
     texts = [_message(message) for message in messages]
     tokens = sum(count_tokens(text) + MESSAGE_TOKENS for text in texts)
-    return _request(body, [("\n".join(texts), tokens)], limits, default_max_tokens=None)
+    return _request(body, [_Prompt("\n".join(texts), tokens)], limits, default_max_tokens=None)
+
+
+class _Prompt(NamedTuple):
+    content: str | list[int]
+    tokens: int
 
 
 def _request(
-    body: Mapping[str, Any], prompts: Sequence[tuple[str, int]], limits: Limits, *, default_max_tokens: int | None
+    body: Mapping[str, Any], prompts: Sequence[_Prompt], limits: Limits, *, default_max_tokens: int | None
 ) -> Request:
     model = body.get("model") or limits.models[0]
     if model not in limits.models:
@@ -81,9 +89,10 @@ def _request(
         raise BadRequest("stream_options is allowed only when stream is true", param="stream_options")
 
     works = []
-    for index, (text, tokens) in enumerate(prompts):
+    size = limits.shared_block_size
+    for index, (content, tokens) in enumerate(prompts):
         max_tokens = _max_tokens(body, tokens, limits, default_max_tokens)
-        seed = f"{limits.seed}:{body.get('seed')}:{index}:{text}"
+        seed = f"{limits.seed}:{body.get('seed')}:{index}:{content}"
         length = max_tokens if _flag(body, "ignore_eos") else min(max_tokens, natural_tokens(seed))
         works.append(
             Work(
@@ -93,6 +102,7 @@ def _request(
                 output_tokens=length,
                 seed=seed,
                 stream=stream,
+                block_hashes=block_hashes(content, size) if size else (),
             )
         )
     return Request(model=model, works=tuple(works), stream=stream, include_usage=_flag(options, "include_usage"))
@@ -117,16 +127,16 @@ def _max_tokens(body: Mapping[str, Any], prompt_tokens: int, limits: Limits, def
     return wanted
 
 
-def _prompts(prompt: Any) -> list[tuple[str, int]]:
-    """Return text and token count of each prompt: a string, token ids, or a list of either."""
+def _prompts(prompt: Any) -> list[_Prompt]:
+    """Return each prompt: a string, token ids, or a list of either."""
     if isinstance(prompt, str):
-        return [(prompt, count_tokens(prompt))]
+        return [_Prompt(prompt, count_tokens(prompt))]
     if not isinstance(prompt, list) or not prompt:
         raise BadRequest("prompt must be a string, a list of strings, or token ids, and not empty", param="prompt")
     if all(isinstance(token, int) for token in prompt):
-        return [(str(prompt), len(prompt))]
+        return [_Prompt(prompt, len(prompt))]
     if all(isinstance(part, str | list) for part in prompt):
-        return [pair for part in prompt for pair in _prompts(part)]
+        return [one for part in prompt for one in _prompts(part)]
     raise BadRequest("prompt mixes strings, token ids or other things", param="prompt")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -21,9 +22,12 @@ from starlette.types import Receive, Scope, Send
 from enova import __version__
 from enova.emulator import replies, requests
 from enova.emulator.arguments import Settings
+from enova.emulator.emulated import emulated
 from enova.emulator.engine import Engine
-from enova.emulator.metrics import Metrics
+from enova.emulator.metrics import Cache, Metrics
 from enova.emulator.requests import BadRequest, Limits
+
+log = logging.getLogger("enova.emulator")
 
 VLLM_VERSION = "0.32.0"
 """The version whose metrics and endpoints are followed."""
@@ -61,13 +65,26 @@ class Server(uvicorn.Server):
 
 
 def application(settings: Settings) -> Starlette:
-    """Return the ASGI application of one emulated engine."""
-    metrics = Metrics(model_name=settings.names[0], kv_tokens=settings.kv_tokens)
-    engine = Engine(
-        max_num_seqs=settings.max_num_seqs, kv_tokens=settings.kv_tokens, timing=settings.timing, metrics=metrics
+    """Return the ASGI application of one emulated engine. Raises CannotModel if vLLM would not start."""
+    stands_for = emulated(settings)
+    bounds, length = stands_for.limits, stands_for.max_model_len
+    log.info("EMULATED engine, no model is loaded: %s, %g times as fast", stands_for.says, settings.speed)
+    cache = Cache(
+        block_size=bounds.pages.block_size,
+        num_gpu_blocks=bounds.kv_blocks,
+        kv_cache_size_tokens=stands_for.kv_tokens,
+        enable_prefix_caching=bounds.prefix_caching,
+        cache_dtype=str(settings.engine.get("kv_cache_dtype", "auto")),
     )
-    limits = Limits(models=settings.names, max_model_len=settings.max_model_len, seed=settings.seed)
-    models = replies.models(settings.names, settings.model, settings.max_model_len, int(time()))
+    metrics = Metrics(model_name=settings.names[0], cache=cache)
+    engine = Engine(stands_for, metrics, speed=settings.speed)
+    limits = Limits(
+        models=settings.names,
+        max_model_len=length,
+        seed=settings.seed,
+        shared_block_size=bounds.pages.block_size if bounds.prefix_caching else 0,
+    )
+    models = replies.models(settings.names, settings.model, length, int(time()))
 
     async def completions(request: HttpRequest) -> Response:
         return await _answer("text_completion", requests.completion(await _body(request), limits), request, engine)
@@ -85,6 +102,7 @@ def application(settings: Settings) -> Starlette:
         return JSONResponse({"version": f"{VLLM_VERSION}+emulated.by.enova.{__version__}"})
 
     async def exposition(_: HttpRequest) -> Response:
+        engine.look()
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     locked = _lock(settings.api_keys)

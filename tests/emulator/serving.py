@@ -9,18 +9,17 @@ from contextlib import contextmanager
 
 from enova.emulator.arguments import Settings
 from enova.emulator.server import Server
-from enova.emulator.timing import ConstantRate
 
-FAST = ConstantRate(overhead_s=0.005, prefill_tokens_per_s=1e6, output_token_s=0.001)
-ENDLESS = ConstantRate(overhead_s=0.005, prefill_tokens_per_s=1e6, output_token_s=60)
-"""One token, and then nothing for as long as a test lasts."""
+FAST = 20.0
+SLOW = 0.05
+"""The small engine has its first token after 0.4 s, and each of the others 0.1 s later."""
 
 Serve = Callable[[Settings], str]
 
 
 def settings(**changes: object) -> Settings:
     """Return the settings of a small and fast engine, changed as said."""
-    return Settings(**({"model": "tiny", "timing": FAST} | changes))  # type: ignore[arg-type]
+    return Settings(**({"model": "tiny", "speed": FAST} | changes))  # type: ignore[arg-type]
 
 
 @contextmanager

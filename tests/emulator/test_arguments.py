@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from enova.emulator.arguments import parse
-from enova.emulator.timing import ConstantRate
+from enova.core.argv import words as as_words
+from enova.core.spec.engine import Engine
+from enova.emulator.arguments import EXTRA_FLAGS, EXTRA_VALUES, FLAGS, VALUES, parse
 
 
 def test_a_model_is_enough_and_the_server_listens_on_loopback() -> None:
@@ -14,15 +15,14 @@ def test_a_model_is_enough_and_the_server_listens_on_loopback() -> None:
     assert settings.names == ("Qwen/Qwen3-8B",)
     assert settings.host == "127.0.0.1"
     assert settings.api_keys == ()
+    assert (settings.gpu, settings.speed, settings.engine) == (None, 1.0, {})
 
 
 def test_arguments_that_mean_something_to_vllm_only_are_accepted_and_named() -> None:
-    settings = parse(
-        ["m", "--kv-cache-dtype", "fp8", "--max-num-seqs", "4", "--no-enable-prefix-caching", "--dtype=half"]
-    )
+    settings = parse(["m", "--tool-call-parser", "hermes", "--max-num-seqs", "4", "--no-enable-log-requests"])
 
-    assert settings.max_num_seqs == 4
-    assert settings.ignored == ("--kv-cache-dtype", "--no-enable-prefix-caching", "--dtype")
+    assert settings.engine == {"max_num_seqs": 4}
+    assert settings.ignored == ("--tool-call-parser", "--no-enable-log-requests")
 
 
 def test_served_names_replace_the_model_and_adapters_are_served_beside_them() -> None:
@@ -31,31 +31,62 @@ def test_served_names_replace_the_model_and_adapters_are_served_beside_them() ->
     assert settings.names == ("a", "b", "sql")
 
 
-def test_timing_is_set_by_its_own_arguments() -> None:
-    settings = parse(
-        ["m", "--emulated-overhead", "0.1", "--emulated-prefill-rate", "5e3", "--emulated-token-time", "0"]
-    )
+def test_what_changes_speed_or_memory_is_read_as_it_stands_in_a_spec() -> None:
+    written = Engine.model_validate(
+        {
+            "tensor_parallel_size": 2,
+            "max_model_len": "auto",
+            "gpu_memory_utilization": 0.8,
+            "kv_cache_dtype": "fp8",
+            "kv_cache_memory_bytes": "2GiB",
+            "enable_prefix_caching": False,
+            "enforce_eager": True,
+            "speculative_config": {"method": "ngram", "num_speculative_tokens": 4},
+            "extra_args": {
+                "emulate_gpu": "h100-sxm", "speed": 20, "watermark": 0.01, "scheduler_reserve_full_isl": False,
+            },
+        }
+    )  # fmt: skip
 
-    assert settings.timing == ConstantRate(overhead_s=0.1, prefill_tokens_per_s=5_000, output_token_s=0)
+    settings = parse(["m", *as_words(written.args())])
+
+    assert (settings.gpu, settings.speed, settings.ignored) == ("h100-sxm", 20.0, ())
+    extra = {"watermark": 0.01, "scheduler_reserve_full_isl": False}
+    assert settings.service.engine == written.model_copy(update={"extra_args": extra})
+
+
+def test_the_arguments_that_are_read_are_those_a_spec_has() -> None:
+    assert set(VALUES + FLAGS) <= Engine.model_fields.keys()
+    assert not set(EXTRA_VALUES + EXTRA_FLAGS) & Engine.model_fields.keys()
+
+
+def test_vllms_short_names_and_its_sign_for_whatever_fits_are_known() -> None:
+    assert parse(["m", "-tp", "2", "--max-model-len", "-1"]).engine == {
+        "tensor_parallel_size": 2,
+        "max_model_len": "auto",
+    }
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "complaint"),
     [
-        ["--port", "8000"],
-        ["m", "--emulated-typo", "1"],
-        ["m", "--max-num-seqs", "0"],
-        ["m", "--emulated-prefill-rate", "0"],
-        ["m", "--emulated-token-time", "nan"],
-        ["m", "--emulated-overhead", "-1"],
+        (["--port", "8000"], "model"),
+        (["m", "--emulated-typo", "1"], "--emulated-typo"),
+        (["m", "--speedy", "1"], "--speedy"),
+        (["m", "--max-num-seqs", "0"], "max_num_seqs must be at least 1"),
+        (["m", "--max-num-seqs", "8", "--max-num-batched-tokens", "4"], "max_num_batched_tokens must be at least"),
+        (["m", "--speed", "0"], "must be above 0"),
+        (["m", "--speed", "nan"], "must be above 0"),
     ],
 )
-def test_what_cannot_be_served_is_a_usage_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_served_is_a_usage_error(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as exit_:
         parse(words)
 
     assert exit_.value.code == 2
-    assert "error: " in capsys.readouterr().err
+    assert complaint in capsys.readouterr().err
 
 
 def test_keys_come_from_the_environment_and_are_never_shown() -> None:

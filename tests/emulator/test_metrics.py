@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from enova.emulator.metrics import Metrics
+from enova.emulator.metrics import Cache, Metrics
 
 REAL = Path(__file__).parent.parent / "data" / "vllm_metrics_0.32.txt"
 USED = {
@@ -16,7 +16,8 @@ USED = {
     "request_success", "time_to_first_token_seconds", "inter_token_latency_seconds",
     "request_time_per_output_token_seconds", "e2e_request_latency_seconds", "request_queue_time_seconds",
     "request_prefill_time_seconds", "request_decode_time_seconds", "request_inference_time_seconds",
-    "request_prompt_tokens", "request_generation_tokens", "cache_config_info",
+    "request_prompt_tokens", "request_generation_tokens", "cache_config_info", "iteration_tokens_total",
+    "num_preemptions", "prefix_cache_queries", "prefix_cache_hits", "prompt_tokens_cached",
 }  # fmt: skip
 
 
@@ -34,7 +35,8 @@ def series(family: Metric) -> set[tuple[str, frozenset[tuple[str, str]]]]:
     }
 
 
-EMULATED = families(Metrics(model_name="tiny", kv_tokens=21_760).text().decode())
+CACHE = Cache(num_gpu_blocks=1360, kv_cache_size_tokens=21_760)
+EMULATED = families(Metrics(model_name="tiny", cache=CACHE).text().decode())
 VLLM = families(REAL.read_text(encoding="utf-8"))
 
 
@@ -60,7 +62,7 @@ def test_the_cache_is_described_by_labels_of_the_real_one() -> None:
 
 
 def test_two_engines_in_one_process_do_not_share_their_metrics() -> None:
-    one, other = Metrics(model_name="a", kv_tokens=16), Metrics(model_name="a", kv_tokens=16)
+    one, other = Metrics(model_name="a", cache=CACHE), Metrics(model_name="a", cache=CACHE)
 
     one.prompt_tokens.inc(5)
 

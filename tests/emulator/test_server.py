@@ -12,7 +12,7 @@ from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.emulator.serving import ENDLESS, Serve, settings
+from tests.emulator.serving import SLOW, Serve, settings
 
 CHAT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who are you?"}]
 
@@ -114,7 +114,7 @@ def test_everything_it_answers_says_that_it_is_emulated(serve: Serve) -> None:
 
 
 def test_errors_are_those_that_openais_client_knows(serve: Serve) -> None:
-    url = serve(settings(max_model_len=50))
+    url = serve(settings(engine={"max_model_len": 50}))
 
     with OpenAI(base_url=url + "/v1", api_key="none", max_retries=0) as client:
         with pytest.raises(NotFoundError, match="served here: tiny"):
@@ -146,7 +146,7 @@ def test_a_key_opens_the_v1_endpoints_and_the_others_need_none(serve: Serve) -> 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_frees_its_slot(serve: Serve, stream: bool) -> None:
-    url = serve(settings(timing=ENDLESS, max_num_seqs=1))
+    url = serve(settings(speed=SLOW, engine={"max_num_seqs": 1}))
     body = {"prompt": "hi", "stream": stream}
 
     with httpx.Client() as client, pytest.raises(httpx.ReadTimeout):
@@ -157,3 +157,25 @@ def test_a_client_that_leaves_frees_its_slot(serve: Serve, stream: bool) -> None
     assert (
         httpx.post(url + "/v1/completions", json={"prompt": "hi", "max_tokens": 1}, timeout=10).status_code == 200
     )
+
+
+def test_metrics_say_what_the_cache_is_like_and_what_it_held_of_a_prompt(serve: Serve) -> None:
+    url = serve(settings(engine={"block_size": 32, "num_gpu_blocks_override": 2048, "max_model_len": 4096}))
+    prompt = "You answer in one word. " * 40
+
+    for question in ("Why?", "Who?"):
+        httpx.post(url + "/v1/completions", json={"prompt": prompt + question, "max_tokens": 1})
+
+    assert gauge(url, "cache_config_info", block_size="32", num_gpu_blocks="2047") == 1
+    assert gauge(url, "prefix_cache_hits_total") == 224
+    assert gauge(url, "prefix_cache_queries_total") == 482
+
+
+def test_without_prefix_caching_nothing_is_found(serve: Serve) -> None:
+    url = serve(settings(engine={"enable_prefix_caching": False}))
+
+    for _ in range(2):
+        httpx.post(url + "/v1/completions", json={"prompt": "hi " * 100, "max_tokens": 1})
+
+    assert gauge(url, "cache_config_info", enable_prefix_caching="False") == 1
+    assert gauge(url, "prefix_cache_hits_total") == 0

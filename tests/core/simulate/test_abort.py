@@ -188,7 +188,9 @@ def serve_impatient(case: Case, patience_s: list[float], *, leap: bool) -> tuple
     """Serve users who leave when they have waited for too long, whatever has become of their request by then."""
     heard = Heard()
     one = Engine(case.limits, case.step_time, heard, leap=leap)
-    moments = [(request.arrival_s, request.number, request) for request in case.requests]
+    moments: list[tuple[float, int, Request | None]] = [
+        (request.arrival_s, request.number, request) for request in case.requests
+    ]
     moments += [
         (request.arrival_s + wait_s, request.number, None)
         for request, wait_s in zip(case.requests, patience_s, strict=True)
