@@ -155,8 +155,11 @@ class Decodes:
             heappop(heap)
             finish, _, sequence = heap[0]
         steps = finish - self.clock if self.rate == 1 else self._steps_until(finish)
-        if self.windowed and self._crossings:
-            steps = min(steps, self._crossings[0][0] - self.steps)
+        if self.windowed:
+            while self._crossings and not _still(*self._crossings[0]):
+                heappop(self._crossings)
+            if self._crossings:
+                steps = min(steps, self._crossings[0][0] - self.steps)
         return steps
 
     def advance(self, steps: int) -> list[Sequence]:
@@ -263,9 +266,10 @@ class Decodes:
 
     def _cross(self) -> None:
         """Take note of a window that is full now, unless the sequence has left meanwhile."""
-        _, joined, kind, sequence = heappop(self._crossings)
-        if not sequence.decoding or sequence.joined != joined:
+        crossing = heappop(self._crossings)
+        if not _still(*crossing):
             return
+        _, _, kind, sequence = crossing
         if kind == 0:
             self._growing -= 1
             self._growing_context -= sequence.context
@@ -276,3 +280,8 @@ class Decodes:
         self._bounded_count -= 1
         self._bounded_offset -= sequence.offset
         self._bounded_phases[-sequence.offset % self._size] -= 1
+
+
+def _still(_step: int, joined: int, _kind: int, sequence: Sequence) -> bool:
+    """Return whether the sequence of a crossing has decoded ever since."""
+    return sequence.decoding and sequence.joined == joined
