@@ -59,7 +59,10 @@ class Engine(State):
         """Those who leave when the step in flight has ended."""
 
     def submit(self, request: Request, now_s: float) -> None:
-        """Take in a request whose user sends it now. Its number must not be that of an unfinished one."""
+        """Take in a request that its user sends at a moment; if that is over, now.
+
+        Its number must not be that of an unfinished one.
+        """
         if request.prompt_tokens + request.output_tokens > self._most_tokens:
             self._observer.rejected(request, why_never(request, self._limits))
             return
@@ -67,6 +70,8 @@ class Engine(State):
         ready_s = now_s
         if frontend is not NO_FRONTEND:
             ready_s += frontend.arrival_s(request.prompt_tokens)
+        if ready_s < self.now_s:
+            ready_s = self.now_s
         self._submitted = serial = self._submitted + 1
         heappush(self._pending, (ready_s, serial, Sequence(request, serial)))
         if self._open and ready_s < self._flight.end_s:

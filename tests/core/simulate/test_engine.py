@@ -99,6 +99,16 @@ def test_a_leap_ends_early_for_a_later_arrival() -> None:
     assert engine.next_s == 11
 
 
+def test_what_is_submitted_too_late_comes_now() -> None:
+    heard = Heard()
+    engine = Engine(LIMITS, SECOND, heard)
+    engine.submit(ask(0, 0, 4, 100), 0)
+    engine.advance(7.5)
+    engine.submit(ask(1, 2, 4, 1), 2)
+    engine.advance(inf)
+    assert heard.of(1).scheduled_s == 8
+
+
 def test_a_leap_goes_on_when_an_arrival_cannot_be_let_in_anyway() -> None:
     engine = Engine(replace(LIMITS, max_num_seqs=1), SECOND, Heard())
     engine.submit(ask(0, 0, 4, 100), 0)
