@@ -115,9 +115,9 @@ def _kv_over_time(axis: Axes, series: Series) -> None:
 
 
 def _throughput_over_time(axis: Axes, series: Series) -> None:
-    """Per second, over some twentieth of the run at a time: single intervals are mostly noise."""
+    """Per second, smoothed over a hundredth of the run."""
     times, unit = _times(series)
-    width = max(1, len(times) // 20)
+    width = max(1, len(times) // 100)
     window = np.ones(width)
     # At the ends there is less than a whole window to average over.
     tokens, intervals = (np.convolve(part, window, "same") for part in (series.output_tokens, np.ones(len(times))))

@@ -66,7 +66,7 @@ chat: meta-llama/Llama-3.1-8B-Instruct on 3 replicas of 2 x h100-sxm (TP2), vLLM
   queue      0 ms      0 ms      0 ms      0 ms      0 ms
              0.00      0.00      0.00      0.00      0.00
 
-  throughput  0.10 requests/s (0.10-0.11), 1.13 output tokens/s (1.06-1.19), 1.13 prompt tokens/s
+  throughput  0.10 requests/s (0.09-0.11), 1.10 output tokens/s (1.04-1.16), 1.10 prompt tokens/s
   goodput     100.0 % of requests meet every target (100.0-100.0), 0.10/s
   engines     busy 2.3 % of the time, KV cache 0.0 % full, at most 0.0 %, 0 preemptions
   promise     TTFT p95 <= 50.0 ms: kept (20.0 ms, 20.0)

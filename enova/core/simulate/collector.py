@@ -75,7 +75,6 @@ class Collector:
         """How many were rejected or lost, by reason."""
         self.losses = 0
         self.closed = closed
-        self.last_arrival_s = 0.0
         self.batches = Batches(1, changing=changing)
         self._chunks: list[Floats] | None = [] if keep_records else None
         self._rows = array("d")
@@ -137,8 +136,7 @@ class Collector:
             self.batches = Batches(max(1, math.ceil(len(rows) / batches)), changing=self.batches.changing)
         if self._chunks is not None:
             self._chunks.append(rows)
-        self.last_arrival_s = max(self.last_arrival_s, float(rows[:, _ARRIVAL].max(initial=0.0)))
-        self.timeline.served(rows[:, _ARRIVAL], rows[:, _FINISHED], rows[:, _OUTPUT])
+        self.timeline.served(*(rows[:, column] for column in (_ARRIVAL, _FIRST, _FINISHED, _PROMPT, _OUTPUT)))
         kept = np.flatnonzero(rows[:, _ARRIVAL] >= self.warmup_s)
         if len(kept):
             self._first_kept = min(self._first_kept, self._flushed + int(kept[0]))

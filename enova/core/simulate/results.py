@@ -158,7 +158,7 @@ class Series:
     """Requests that arrived, of those that were served."""
     served: NDArray[np.float64]
     output_tokens: NDArray[np.float64]
-    """Of requests that were done in the interval."""
+    """Made in the interval, of requests that were served in the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from enova.core.simulate.batches import Batch, Batches
 from enova.core.simulate.collector import Collector, PerKind
 from enova.core.simulate.results import (
@@ -106,18 +108,24 @@ _NOTHING = Latency(count=0, mean=_NO_FIGURE, **dict.fromkeys(QUANTILES, _NO_FIGU
 def _rates(collector: Collector, batches: Batches, whole: Batch, duration_s: float) -> list[Figure]:
     """Return requests, prompt tokens and output tokens per second.
 
+    While requests come, if that is long enough: what is still to be done then says nothing about a rate. For
+    closed loops and short runs as benchmarks have it: all that was done, over the time until the last answer.
+
     The error of the model is in them only where the fleet decides on them: in a closed loop, or where requests
     pile up so that the last ones take long after they came. Else what comes is what is served.
     """
-    behind_s = whole.until_s - collector.last_arrival_s
-    is_limit = collector.closed or behind_s > PILED_UP * duration_s
+    last_arrival_s = collector.timeline.last_arrival_s
+    is_limit = collector.closed or whole.until_s - last_arrival_s > PILED_UP * duration_s
     error = collector.error.of(collector.origin, "throughput") if is_limit else NO_ERROR
+    overall = whole.done / duration_s if duration_s else np.zeros(3)
+    steady = None if collector.closed else collector.timeline.rates(collector.warmup_s, last_arrival_s)
     margins = batches.rate_margins(collector.warmup_s)
-    rates = [done / duration_s if duration_s else 0.0 for done in whole.done.tolist()]
-    return [
-        Figure(rate, Band(max(0.0, rate - margin), rate + margin).widened(rate, error))
-        for rate, margin in zip(rates, margins, strict=True)
-    ]
+    figures = []
+    for rate, all_in_all, margin in zip(overall if steady is None else steady, overall, margins, strict=True):
+        noise = float(margin / all_in_all * rate) if all_in_all else 0.0
+        band = Band(max(0.0, float(rate) - noise), float(rate) + noise)
+        figures.append(Figure(float(rate), band.widened(float(rate), error)))
+    return figures
 
 
 def _goodput(shares: Floats, margin: float, judged_per_s: float) -> Goodput:
