@@ -21,7 +21,7 @@ class Served(NamedTuple):
 
 
 class Observer(Protocol):
-    """Hears what happens, in order of engine time. It may submit requests meanwhile, but not advance the engine."""
+    """Hears what happens, in order. Meanwhile it may submit requests, but not advance the engine."""
 
     def served(self, served: Served) -> None:
         """Note a request that is finished."""
