@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 import httpx
 from prometheus_client import Metric
@@ -44,8 +45,11 @@ CACHE = "vllm:cache_config_info"
 class HttpMetrics:
     """Read the metrics of one server, over and over."""
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float = 5.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._url = url
+        self._monotonic = monotonic
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)
 
     def read(self) -> dict[str, Snapshot]:
@@ -53,10 +57,10 @@ class HttpMetrics:
 
         Its time is the middle of the call.
         """
-        before_s = time.monotonic()
+        before_s = self._monotonic()
         try:
             answer = self._client.get(f"{self._url}/metrics").raise_for_status()
-            return snapshots_of(answer.text, at_s=(before_s + time.monotonic()) / 2)
+            return snapshots_of(answer.text, at_s=(before_s + self._monotonic()) / 2)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise ObserveError(
                 f"metrics of {self._url} could not be read: {error}",

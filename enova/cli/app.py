@@ -14,6 +14,7 @@ from typer.main import get_command
 from enova.cli import (
     accuracy,
     apply,
+    calibrate,
     delete,
     fit,
     gpus,
@@ -80,6 +81,7 @@ app.command("logs")(logs.logs)
 app.command("delete")(delete.delete)
 app.command("simulate")(simulate.simulate)
 app.command("fit")(fit.fit)
+app.command("calibrate")(calibrate.calibrate)
 app.command("accuracy")(accuracy.accuracy)
 app.command("models")(models.models)
 app.command("gpus")(gpus.gpus)

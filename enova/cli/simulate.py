@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from enova.cli.setups import Asked
+    from enova.core.engine.learnt import Learnt
     from enova.render.forecast import Forecast
 
 _CHARTS = (".png", ".svg", ".html")
@@ -76,6 +78,12 @@ def simulate(
     capacity: Annotated[
         bool, typer.Option("--capacity", help="Also search for the highest rate that keeps every promise.")
     ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration", metavar="FILE", help="Step times learnt from the engine: `enova calibrate`."
+        ),
+    ] = None,
     chart: Annotated[
         Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into a .png, .svg or .html file.")
     ] = None,
@@ -135,7 +143,8 @@ def simulate(
         },
     )
     swept = rates_in(rates) if rates else ()
-    forecasts = [_forecast(one, traffic, replicas, swept, capacity=capacity) for one in asked]
+    learnt = _learnt_in(calibration) if calibration else None
+    forecasts = [_forecast(one, traffic, replicas, swept, learnt, capacity=capacity) for one in asked]
     if chart is not None:
         from enova.render.charts import draw
 
@@ -149,7 +158,13 @@ def simulate(
 
 
 def _forecast(
-    asked: Asked, traffic: Traffic, replicas: int | None, rates: Sequence[float], *, capacity: bool
+    asked: Asked,
+    traffic: Traffic,
+    replicas: int | None,
+    rates: Sequence[float],
+    learnt: Learnt | None,
+    *,
+    capacity: bool,
 ) -> Forecast:
     from enova.adapters.curves import measured_curves
     from enova.adapters.model_error import measured_error
@@ -168,7 +183,11 @@ def _forecast(
     load = traffic.load(service, named=asked.named)
     conditions = traffic.conditions(service, load, measured_error())
     count = replicas or service.scaling.min
-    fleet = [replica_of(setup, measured_curves())] * count
+    replica = replica_of(setup, measured_curves())
+    if learnt:
+        step_time, frontend = learnt.calibration.step_time(), learnt.frontend or replica.frontend
+        replica = dataclasses.replace(replica, step_time=step_time, frontend=frontend)
+    fleet = [replica] * count
     notes = [f"not taken into account: {', '.join(ignored)}"] if (ignored := unmodelled(service)) else []
     if any(recording.estimated for recording in load.recordings.values()):
         notes.append("prompts without prompt_tokens were counted as 4 bytes a token")
@@ -186,3 +205,13 @@ def _forecast(
         sweep=sweep_of(fleet, load, conditions, rates) if rates else (),
         notes=tuple(notes),
     )
+
+
+def _learnt_in(file: Path) -> Learnt:
+    from enova.core.engine.learnt import learnt_in
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--calibration: {file} cannot be read: {error}") from error
+    return learnt_in(text, str(file))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Machine:
     host: MemoryHost = field(default_factory=lambda: MemoryHost(gpus=gpus(8)))
     world: World | None = None
     prices: Path | None = None
+    monotonic: Callable[[], float] = time.monotonic
     environment: dict[str, str] = field(default_factory=lambda: {"TERM": "xterm", "COLUMNS": "120"})
 
     def enova(self, *arguments: str, stdin: str = "", terminal: bool = False) -> Outcome:
@@ -55,6 +57,7 @@ class Machine:
             open_world=lambda _: self.world or memory_world(self.host),
             environment=self.environment,
             now=lambda: NOW,
+            monotonic=self.monotonic,
             stdin=Stream(stdin, terminal=terminal),
             stdout=out,
             stderr=err,

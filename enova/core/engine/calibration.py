@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from enova.core.engine.regression import Fit, Floats, fit_costs
+from enova.core.engine.regression import Estimate, Floats, fit_costs
 from enova.core.engine.step_time import Chunk, Line, Origin, StepTime
 
 NOMINAL_ERROR = 0.05
@@ -99,24 +99,24 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Fit learnt, and how sure they are."""
+    """Estimate learnt, and how sure they are."""
 
-    fit: Fit
+    estimate: Estimate
 
     @property
     def costs(self) -> StepCosts:
         """Return the best guess."""
-        return StepCosts(*self.fit.values.tolist())
+        return StepCosts(*self.estimate.values.tolist())
 
     @property
     def standard_errors(self) -> StepCosts:
         """Return one standard deviation of each coefficient."""
-        return StepCosts(*self.fit.standard_errors.tolist())
+        return StepCosts(*self.estimate.standard_errors.tolist())
 
     @property
     def scatter(self) -> float:
         """Return the relative standard deviation of one good observation about the fit."""
-        return self.fit.scatter
+        return self.estimate.scatter
 
     def step_time(self) -> Calibrated:
         """Return step times by the best guess."""
@@ -124,11 +124,11 @@ class Calibration:
 
     def draws(self, rng: np.random.Generator, count: int) -> tuple[Calibrated, ...]:
         """Return step times by costs that may as well be the true ones: simulate with each, and see the band."""
-        return tuple(Calibrated(StepCosts(*row)) for row in self.fit.draws(rng, count).tolist())
+        return tuple(Calibrated(StepCosts(*row)) for row in self.estimate.draws(rng, count).tolist())
 
     def predict(self, work: Work) -> tuple[float, float]:
         """Return the seconds that work takes, and the standard deviation that not knowing the costs gives it."""
-        mean_s, error_s = self.fit.predict(np.array([work], dtype=np.float64))
+        mean_s, error_s = self.estimate.predict(np.array([work], dtype=np.float64))
         return float(mean_s[0]), float(error_s[0])
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from enova.core.engine.calibration import NOMINAL_ERROR, Observation, Work
-from enova.core.engine.regression import Fit, Floats, fit_costs
+from enova.core.engine.regression import Estimate, Floats, fit_costs
 from enova.core.engine.step_time import Chunk, Line, Origin, StepTime
 
 SPREAD = 0.3
@@ -74,17 +74,17 @@ class Correction:
     """Corrections learnt, and how sure they are."""
 
     base: StepTime
-    fit: Fit
+    estimate: Estimate
 
     @property
     def corrections(self) -> Corrections:
         """Return the best guess."""
-        return Corrections(*self.fit.values.tolist())
+        return Corrections(*self.estimate.values.tolist())
 
     @property
     def standard_errors(self) -> Corrections:
         """Return one standard deviation of each."""
-        return Corrections(*self.fit.standard_errors.tolist())
+        return Corrections(*self.estimate.standard_errors.tolist())
 
     def step_time(self) -> Corrected:
         """Return step times by the best guess."""
@@ -92,7 +92,7 @@ class Correction:
 
     def draws(self, rng: np.random.Generator, count: int) -> tuple[Corrected, ...]:
         """Return step times by corrections that may as well be the true ones."""
-        rows = self.fit.draws(rng, count).tolist()
+        rows = self.estimate.draws(rng, count).tolist()
         return tuple(Corrected(self.base, Corrections(*row)) for row in rows)
 
 

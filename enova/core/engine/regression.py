@@ -1,4 +1,4 @@
-"""Fit what things cost to times that were measured: never negative, not led by outliers, and knowing how sure.
+"""Fit what things cost to measured times: never negative, not led by outliers, and knowing how sure that is.
 
 The time of every observation is a sum of a few known amounts, each times an unknown cost. The costs are found by
 least squares on relative errors with a soft L1 loss, starting from a prior: what one would say without any
@@ -25,7 +25,7 @@ FEWEST_FOR_MEMORY = 12
 """Successive observations below which nothing is said about whether their errors hang together."""
 
 
-class Fit(NamedTuple):
+class Estimate(NamedTuple):
     """The costs found, and how sure they are."""
 
     values: Floats
@@ -50,8 +50,8 @@ class Fit(NamedTuple):
 
 def fit_costs(
     amounts: Floats, seconds: Floats, noise: Floats, prior: Floats, prior_errors: Floats, *, nominal: float
-) -> Fit:
-    """Fit costs so that `amounts @ costs` gives `seconds`.
+) -> Estimate:
+    """Estimate costs so that `amounts @ costs` gives `seconds`.
 
     `noise` says how much noisier than the best an observation is (1: the best); `nominal` is the relative error
     expected of an observation of noise 1, which the data may correct. `prior_errors` are standard deviations.
@@ -75,11 +75,11 @@ def fit_costs(
     values, full = prior.astype(np.float64), np.zeros((len(prior), len(prior)))
     values[free] = found * scale
     full[np.ix_(free, free)] = covariance * np.outer(scale, scale)
-    return Fit(values, full, scatter, len(seconds))
+    return Estimate(values, full, scatter, len(seconds))
 
 
 class _Problem(NamedTuple):
-    """Fit are in units of their prior's standard deviation, errors are logarithms: twice weighs as half does."""
+    """Costs in units of their prior's standard deviation; errors are logarithms, so twice weighs as half."""
 
     amounts: Floats
     fixed_s: Floats

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from enova.core.engine.correction import SPREAD, UNCORRECTED, Corrected, Correction, Corrections
-from enova.core.engine.regression import Fit, Floats
+from enova.core.engine.regression import Estimate, Floats
 from enova.core.engine.step_time import NO_FRONTEND, Frontend, StepTime
 from enova.core.simulate.engine import Engine, Served
 from enova.core.simulate.limits import Limits
@@ -73,8 +73,8 @@ def learn(
     )
     covariance = np.linalg.inv(solution.jac.T @ solution.jac) * np.outer(doubts, doubts)
     off = (errors(solution.x)[: len(noise)] * noise) if len(noise) else np.zeros(1)
-    fit = Fit(believed + doubts * solution.x, covariance, float(np.sqrt(np.mean(off**2))), len(noise))
-    return Correction(base, fit)
+    estimate = Estimate(believed + doubts * solution.x, covariance, float(np.sqrt(np.mean(off**2))), len(noise))
+    return Correction(base, estimate)
 
 
 _NOISE_OF = {f"{latency}.{statistic}": noise for latency in LATENCIES for statistic, noise in NOISE.items()}

@@ -66,7 +66,7 @@ def test_a_source_that_was_right_stays_as_it_is() -> None:
     found = learn(BASE, LIMITS, [Run(requests, seen_in(requests, BASE))], frontend=FRONTEND)
 
     assert found.corrections[1:] == pytest.approx(UNCORRECTED[1:], abs=0.05)
-    assert found.fit.scatter < 0.03
+    assert found.estimate.scatter < 0.03
 
 
 def test_without_runs_nothing_is_learnt_and_all_is_as_doubtful_as_before() -> None:
