@@ -24,6 +24,8 @@ from enova.core.workload.request import Request
 _ROWS, _COLUMNS = 1 << 16, 9
 _ARRIVAL, _SCHEDULED, _FIRST, _FINISHED, _PROMPT, _OUTPUT, _KIND, _PREEMPTIONS, _CACHED = range(_COLUMNS)
 _RAMPS, _RAMP_COLUMNS = 1 << 18, 5
+_MARK = _RAMP_COLUMNS - 1
+"""Where a ramp says how many requests had been served before."""
 _FEWEST_IN_BATCH, _BATCHES = 10, 20
 
 
@@ -99,7 +101,7 @@ class Collector:
 
     def decoded(self, sequences: int, steps: int, first_s: float, last_s: float) -> None:
         """Take note of gaps between tokens."""
-        self._ramps.extend((sequences, steps, first_s, last_s, self._seen))
+        self._ramps.extend((first_s, last_s, steps, sequences, self._seen))
 
     def rejected(self, request: Request, reason: str) -> None:
         """Take note of a request that can never run."""
@@ -128,8 +130,8 @@ class Collector:
 
     def flush(self) -> None:
         """Bin what waits. At the end of a run the caller does that too."""
-        rows = np.array(self._rows).reshape(-1, _COLUMNS)
-        ramps = np.array(self._ramps).reshape(-1, _RAMP_COLUMNS)
+        rows = np.asfortranarray(np.array(self._rows).reshape(-1, _COLUMNS))
+        ramps = np.asfortranarray(np.array(self._ramps).reshape(-1, _RAMP_COLUMNS))
         del self._rows[:], self._ramps[:]
         if not self._flushed:
             batches = min(max(len(rows) // _FEWEST_IN_BATCH, 2), _BATCHES)
@@ -142,14 +144,15 @@ class Collector:
             self._first_kept = min(self._first_kept, self._flushed + int(kept[0]))
         start, self._flushed = self._flushed, self._flushed + len(rows)
         end = max(self._flushed, start + 1)
-        # Gaps after the last answer belong to the last batch.
-        marks = np.clip(ramps[:, 4], start, end - 1)
+        # What was noted when no request was kept yet is left out; what came after the last answer is of its batch.
+        ramps = ramps[int(np.searchsorted(ramps[:, _MARK], self._first_kept)) :]
         while start < end:
             batch = self.batches.at(start)
             until = min((start // self.batches.size + 1) * self.batches.size, end)
             self._bin(batch, rows[: until - start])
-            self._bin_gaps(batch, ramps[(marks >= start) & (marks < until)])
-            rows, start = rows[until - start :], until
+            mine = len(ramps) if until == end else int(np.searchsorted(ramps[:, _MARK], until))
+            batch.latencies[Metric.ITL].add_ramps(*ramps[:mine, :_MARK].T)
+            rows, ramps, start = rows[until - start :], ramps[mine:], until
 
     def records(self) -> Records | None:
         """Return every request, if they were kept."""
@@ -195,10 +198,6 @@ class Collector:
                 self.per_kind[which].add(
                     {metric: values[mine] for metric, values in latencies.items()}, good[:, mine]
                 )
-
-    def _bin_gaps(self, batch: Batch, ramps: Floats) -> None:
-        sequences, steps, first, last, _ = ramps[ramps[:, 4] >= self._first_kept].T
-        batch.latencies[Metric.ITL].add_ramps(first, last, steps, sequences)
 
     def _good(self, latencies: Mapping[Metric, Floats]) -> Floats:
         """Return 1 for each request that meets all targets: as predicted, at the high and the low end of error."""
