@@ -12,6 +12,7 @@ from enova.core.engine.recurrent_state import recurrent_layer
 
 STRETCHING = {"linear", "dynamic", "yarn", "deepseek_yarn"}
 """Ways to scale rotary positions that vLLM multiplies the length by; others have it in max_position_embeddings."""
+FACTOR_MOST = 10_000
 SLIDING_WORDS = {"sliding_attention", "chunked_attention", "local_attention", "sliding"}
 FULL_WORDS = {"full_attention", "attention", "global_attention", "full", "deepseek_sparse_attention"}
 
@@ -48,12 +49,11 @@ def latent_of(keys: ConfigKeys) -> Latent:
 def alternation_of(keys: ConfigKeys) -> str | None:
     """Return what each layer of Nemotron-H holds, a sign for each: M state, * attention, - MLP, E experts."""
     pattern = keys.get("hybrid_override_pattern")
-    if isinstance(pattern, str):
+    if isinstance(pattern, str) and set(pattern) & set("M*"):
         return pattern
     words = keys.get("layers_block_type")
-    if not isinstance(words, list) or not {"moe", "mlp"} & {str(word) for word in words}:
-        return None
-    return "".join(_SIGNS.get(str(word), "?") for word in words)
+    signs = "".join(_SIGNS.get(str(word), "?") for word in words) if isinstance(words, list) else ""
+    return signs if set(signs) & set("M*") and set(signs) & set("-E") else None
 
 
 _SIGNS = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
@@ -67,8 +67,8 @@ def max_model_len_of(keys: ConfigKeys) -> int:
     scaling = keys.get("rope_scaling", "rope_parameters")
     if not isinstance(scaling, dict) or "gemma3" in str(keys.get("model_type")):
         return positions
-    kind, factor = scaling.get("rope_type") or scaling.get("type"), scaling.get("factor")
-    if kind not in STRETCHING or not isinstance(factor, (int, float)):
+    kind, factor = str(scaling.get("rope_type") or scaling.get("type")), scaling.get("factor")
+    if kind not in STRETCHING or not isinstance(factor, (int, float)) or not 0 < factor < FACTOR_MOST:
         return positions
     before = scaling.get("original_max_position_embeddings")
     if kind == "yarn" and isinstance(before, int):
@@ -138,27 +138,31 @@ def _kv_heads(keys: ConfigKeys, heads: int) -> int:
     if keys.flag("multi_query", default=False) and not keys.flag("new_decoder_architecture", default=False):
         return 1
     nested = keys.get("attn_config")
-    if isinstance(nested, dict) and isinstance(nested.get("kv_n_heads"), int):
-        return int(nested["kv_n_heads"])
+    if isinstance(nested, dict) and "kv_n_heads" in nested:
+        return keys.number_in("attn_config", "kv_n_heads")
     return keys.number("num_key_value_heads", "num_kv_heads", "n_head_kv", default=heads)
 
 
 def _kinds(keys: ConfigKeys, layout: Layout, layers: int) -> Sequence[AttentionKind]:
     """One kind for each layer."""
-    words = keys.words("layer_types", layers)
+    words = keys.entries(layers, "layer_types")
     if words is not None:
-        return [_kind_of(word) for word in words]
+        return [_kind_of(str(word)) for word in words]
     pattern = alternation_of(keys)
     if pattern is not None:
         return [AttentionKind.FULL if sign == "*" else AttentionKind.LINEAR for sign in pattern if sign in "M*"]
-    flags = keys.get("hybrid_layer_pattern")
-    if isinstance(flags, list):
-        return [AttentionKind.SLIDING if flag else AttentionKind.FULL for flag in flags[:layers]]
+    flags = keys.entries(layers, "hybrid_layer_pattern")
+    if flags is not None:
+        return [AttentionKind.SLIDING if flag else AttentionKind.FULL for flag in flags]
     if layout is Layout.HYBRID:
         return _hybrid_kinds(keys, layers)
     if not keys.flag("use_sliding_window", default=True):
         return [AttentionKind.FULL] * layers
-    slides = [_slides(keys, layout, layer) for layer in range(layers)]
+    rotary = keys.entries(layers, "no_rope_layers")
+    if layout is Layout.CHUNKED and rotary is not None:
+        slides = [bool(flag) for flag in rotary]
+    else:
+        slides = [_slides(keys, layout, layer) for layer in range(layers)]
     return [AttentionKind.SLIDING if sliding else AttentionKind.FULL for sliding in slides]
 
 
@@ -170,9 +174,6 @@ def _slides(keys: ConfigKeys, layout: Layout, layer: int) -> bool:
         period = keys.number("sliding_window_pattern", "_sliding_window_pattern")
         return (layer + 1) % max(period, 1) != 0
     if layout is Layout.CHUNKED:
-        flags = keys.get("no_rope_layers")
-        if isinstance(flags, list) and layer < len(flags):
-            return bool(flags[layer])
         return (layer + 1) % keys.number("no_rope_layer_interval", default=4) != 0
     if layout is Layout.FROM_LAYER:
         return layer >= keys.number("max_window_layers", default=0)
@@ -187,9 +188,9 @@ def _kind_of(word: str) -> AttentionKind:
 
 def _hybrid_kinds(keys: ConfigKeys, layers: int) -> Sequence[AttentionKind]:
     """Layers with attention, by whichever of the ways there are to say it; all others are recurrent."""
-    flags = keys.get("attn_type_list", "decoder_attention_types")
+    flags = keys.entries(layers, "attn_type_list", "decoder_attention_types")
     listed = keys.get("attn_layer_indices")
-    if isinstance(flags, list):
+    if flags is not None:
         attends = [bool(flag) for flag in flags]
     elif isinstance(listed, list):
         attends = [layer in listed for layer in range(layers)]

@@ -36,19 +36,31 @@ class ConfigKeys:
         return self._find(names)[1]
 
     def number(self, *names: str, default: int | None = None, most: int = LARGEST) -> int:
-        """Return a whole number; without a default the key must be there, under one of these names."""
+        """Return a whole number; without a default it must be there under one of these names, and be positive."""
         name, value = self._find(names)
         if isinstance(value, list) and value and all(entry == value[0] for entry in value):
             value = value[0]
         if value is None and default is not None:
             return default
+        return self._checked(name, value, least=1 if default is None else 0, most=most)
+
+    def number_in(self, section: str, name: str) -> int:
+        """Return a positive whole number that must be in a section."""
+        return self._checked(f"{section}.{name}", self.get(section).get(name), least=1, most=LARGEST)
+
+    def _checked(self, name: str, value: Any, *, least: int, most: int) -> int:
         if value is None:
-            self._missing.append(names[0])
-            return 1
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most or value % 1:
+            self._missing.append(name)
+        elif (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or value % 1
+            or not least <= value <= most
+        ):
             self._wrong.append(f"{name}: {value!r}")
-            return 1
-        return int(value)
+        else:
+            return int(value)
+        return 1
 
     def flag(self, *names: str, default: bool) -> bool:
         """Return true or false."""
@@ -68,15 +80,15 @@ class ConfigKeys:
                     return name, value
         return names[0], None
 
-    def words(self, name: str, count: int) -> Sequence[str] | None:
-        """Return a list with one word for each layer, or None where there is none."""
-        value = self.get(name)
-        if value is None:
+    def entries(self, count: int, *names: str) -> list[Any] | None:
+        """Return a list with one entry for each layer, or None where there is no list."""
+        name, value = self._find(names)
+        if not isinstance(value, list):
             return None
-        if not isinstance(value, list) or len(value) < count:
-            self._wrong.append(f"{name}: not {count} entries")
+        if len(value) < count:
+            self._wrong.append(f"{name}: {len(value)} entries, not {count}")
             return None
-        return [str(word) for word in value[:count]]
+        return value[:count]
 
     def require(self, found: bool, key: str) -> None:
         """Note that a key is missing unless something in its place was found."""

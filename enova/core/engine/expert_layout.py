@@ -25,9 +25,9 @@ def experts_of(keys: ConfigKeys, layers: int) -> Experts | None:
         # DBRX keeps them apart.
         return Experts(
             layers=layers,
-            count=nested["moe_num_experts"],
-            per_token=nested["moe_top_k"],
-            intermediate_size=nested["ffn_hidden_size"],
+            count=keys.number_in("ffn_config", "moe_num_experts"),
+            per_token=keys.number_in("ffn_config", "moe_top_k"),
+            intermediate_size=keys.number_in("ffn_config", "ffn_hidden_size"),
         )
     count = keys.number(*COUNT, default=0)
     sparse = _sparse_layers(keys, layers)
@@ -48,12 +48,12 @@ def experts_of(keys: ConfigKeys, layers: int) -> Experts | None:
 
 
 def _sparse_layers(keys: ConfigKeys, layers: int) -> int:
-    words = keys.words("mlp_layer_types", layers)
+    words = keys.entries(layers, "mlp_layer_types")
     if words is not None:
         return words.count("sparse")
-    frequency = keys.get("moe_layer_freq")
-    if isinstance(frequency, list):
-        return sum(1 for flag in frequency[:layers] if flag)
+    frequency = keys.entries(layers, "moe_layer_freq")
+    if frequency is not None:
+        return sum(1 for flag in frequency if flag)
     listed = keys.get("moe_layers")
     if isinstance(listed, list):
         return len(listed)

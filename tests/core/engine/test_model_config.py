@@ -535,6 +535,25 @@ def test_more_layers_than_any_model_has_are_not_counted_up_to(layers: float) -> 
         card(LLAMA, num_hidden_layers=layers)
 
 
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"layer_types": ["full_attention"]}, "has layer_types: 1 entries, not 32"),
+        ({"num_hidden_layers": 0}, "has num_hidden_layers: 0"),
+        (
+            {"num_local_experts": 8, "num_experts_per_tok": 2, "expert_layer_period": [0]},
+            "has expert_layer_period: 0",
+        ),
+        ({"ffn_config": {"moe_num_experts": 8}}, "lacks ffn_config.moe_top_k, ffn_config.ffn_hidden_size"),
+    ],
+)
+def test_values_that_no_model_can_have_are_named(changes: Config, fault: str) -> None:
+    with pytest.raises(CannotModel) as refused:
+        card(LLAMA, **changes)
+
+    assert fault in refused.value.message
+
+
 def test_a_hybrid_that_does_not_say_which_layers_attend_is_refused() -> None:
     with pytest.raises(CannotModel, match="lacks layer_types"):
         card(LLAMA, architectures=["BambaForCausalLM"], mamba_n_heads=8, mamba_d_state=16)
