@@ -182,7 +182,9 @@ def sections(
     for kind, listed in held_out.items():
         if listed:
             yield from ("", f"### Left out by {LEFT_OUT[kind]}", "")
-            yield from table(groups_of(with_bands_of_others(listed, kind), [("source", kind, "metric")]), kind)
+            yield from table(
+                groups_of(with_bands_of_others(listed, kind), [("source", kind, "metric")]), LEFT_OUT[kind]
+            )
     yield from ("", "### Fitted to all", "")
     yield from table(groups_of(serving, [("source", "gpu", "model", "metric")]), "GPU, model")
     yield from recorded_runs(measurements, comparisons)
@@ -306,7 +308,8 @@ def write_document(generated: str) -> None:
 def accept(now: Sequence[Group], measurements: Measurements, held_out: Sequence[Comparison]) -> None:
     """Make the present errors the baseline, and the band that predictions carry."""
     kept = [_rounded(group_json(group)) for group in now]
-    BASELINE.write_text(json.dumps({"schema_version": 1, "groups": kept}, indent=1) + "\n", encoding="utf-8")
+    lines = ",\n".join(json.dumps(entry) for entry in kept)
+    BASELINE.write_text(f'{{"schema_version": 1, "groups": [\n{lines}\n]}}\n', encoding="utf-8")
     factors: dict[str, dict[str, list[float]]] = {}
     listed = [*held_out, *end_to_end(measurements.points, held_out)]
     for (origin, metric), (low, high) in factors_by_origin(listed).items():
@@ -316,7 +319,7 @@ def accept(now: Sequence[Group], measurements: Measurements, held_out: Sequence[
         if metric == "e2e_mean":
             # Of a closed loop, users over the time each request takes.
             known["throughput"] = [round(1 / high, 4), round(1 / low, 4)]
-    ERROR.write_text(json.dumps(factors, indent=1) + "\n", encoding="utf-8")
+    ERROR.write_text(json.dumps(factors, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     print(f"wrote {BASELINE} and {ERROR}")
 
 
