@@ -20,7 +20,7 @@ class _Jumping(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         assert timeout is not None, "everybody waits and nothing will ever happen"
-        self.now_s += max(timeout, TICK_S) if timeout else 0.0
+        self.now_s += max(timeout, TICK_S)
         return super().select(0)
 
 
