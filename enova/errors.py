@@ -2,7 +2,8 @@
 
 EnovaError
 ├── SpecError        what the user wrote is wrong; carries every problem at once
-│   └── MeasurementError  the same of measured data
+│   ├── MeasurementError  the same of measured data
+│   └── RecordingError    the same of traces and datasets
 ├── UsageError       the command was called in a way that cannot work
 ├── CannotModel      there are no facts for a GPU or a model, or its architecture is not understood
 ├── PlanRefused      the plan is unsafe, or the world moved since it was made
@@ -64,6 +65,12 @@ class MeasurementError(SpecError):
     """Measured data cannot be read, for all the reasons listed."""
 
     what = "the measurements"
+
+
+class RecordingError(SpecError):
+    """Recorded traffic cannot be read, for all the reasons listed."""
+
+    what = "the recorded traffic"
 
 
 class UsageError(EnovaError):

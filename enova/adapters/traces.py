@@ -22,7 +22,7 @@ import numpy as np
 
 from enova.core.workload.chains import chains_of
 from enova.core.workload.recording import Recording
-from enova.errors import Problem, SpecError
+from enova.errors import Problem, RecordingError
 
 MAX_PROBLEMS = 100
 BYTES_PER_TOKEN = 4
@@ -48,7 +48,7 @@ def read_recording(path: str) -> Recording:
     """Return the columns of a trace or a dataset, sorted by time if there are times.
 
     Raises:
-        SpecError: with all that is wrong in the file, by line.
+        RecordingError: with all that is wrong in the file, by line.
     """
     problems: list[Problem] = []
     try:
@@ -59,7 +59,7 @@ def read_recording(path: str) -> Recording:
     except OSError as error:
         problems.append(Problem(path, 0, 0, "", f"cannot be read: {error.strerror}"))
     if problems:
-        raise SpecError(problems)
+        raise RecordingError(problems)
     return recording
 
 

@@ -39,7 +39,7 @@ class Traffic:
 
         Raises:
             UsageError: options that do not go together, or traffic that is not known.
-            SpecError: a trace or a dataset with mistakes.
+            RecordingError: a trace or a dataset with mistakes.
         """
         from enova.adapters.traces import read_recording
         from enova.core.workload.load import files_of, load_of
@@ -51,7 +51,12 @@ class Traffic:
             raise UsageError(f"--rate: must be above 0 and at most {MAX_RATE:,.0f}")
         injection = self._injection(service.injection, assume=not named)
         recordings = {file: read_recording(file) for file in files_of(injection)}
-        load = load_of(injection, seed=self.seed, recordings=recordings)
+        try:
+            load = load_of(injection, seed=self.seed, recordings=recordings)
+        except UsageError as error:
+            place = f"{service.name}: " if named else ""
+            hint = "say it in the spec, or with --rate or --concurrency, --prompt-tokens and --output-tokens"
+            raise UsageError(f"{place}{error.message}", hint=hint) from error
         return load if self.rate is None or rate_of(load) == self.rate else at_rate(load, self.rate)
 
     def conditions(self, service: Service, load: Load, error: ModelError) -> Conditions:

@@ -10,7 +10,7 @@ import pytest
 
 from enova.adapters.traces import read_recording
 from enova.core.workload.recording import Recording
-from enova.errors import SpecError
+from enova.errors import RecordingError
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def read(folder: Path, name: str, text: str) -> Recording:
 
 
 def said(folder: Path, name: str, text: str) -> list[str]:
-    with pytest.raises(SpecError) as raised:
+    with pytest.raises(RecordingError) as raised:
         read(folder, name, text)
     return [str(problem).removeprefix(f"{folder}/") for problem in raised.value.problems]
 
@@ -164,7 +164,7 @@ def test_a_file_without_requests_is_refused(tmp_path: Path, text: str, words: st
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"timestamp\n\xff\xfe\n")
     for name, words in (("missing.csv", "cannot be read: No such file or directory"), ("b.csv", "is not UTF-8")):
-        with pytest.raises(SpecError, match=words):
+        with pytest.raises(RecordingError, match=words):
             read_recording(str(tmp_path / name))
 
 

@@ -193,6 +193,16 @@ def test_mistakes_in_a_trace_are_reported_at_their_lines(machine: Machine) -> No
 
     assert outcome.code == 1
     assert "t.csv:2:0: output_tokens: 'x' is not a number of tokens" in outcome.err
+    assert "error: 1 problem in the recorded traffic" in outcome.err
+
+
+def test_a_spec_without_traffic_is_named(machine: Machine) -> None:
+    path = machine.write("chat.yaml", SPEC.partition("injection:")[0])
+    outcome = machine.enova("simulate", path)
+
+    assert (outcome.code, outcome.out) == (64, "")
+    assert "error: chat: the traffic is not known: injection.arrival is not set" in outcome.err
+    assert "--prompt-tokens" in outcome.err
 
 
 def test_a_trace_is_played_back(machine: Machine) -> None:
