@@ -13,7 +13,7 @@ from enova.core.engine.expert_layout import experts_of
 from enova.core.engine.families import FAMILIES, REFUSED, Family, Layout
 from enova.core.engine.model_card import Attention, Experts, ModelCard
 from enova.core.engine.quantization import formats_of, kv_cache_of
-from enova.core.engine.vision_tower import per_layer_parameters, vision_parameters
+from enova.core.engine.vision_tower import audio_parameters, per_layer_parameters, vision_parameters
 from enova.errors import CannotModel
 
 
@@ -62,7 +62,9 @@ def card_of(
         max_model_len=max_model_len,
         parameters=parameters,
         weight_bytes=weight_bytes,
-        vision_parameters=vision_parameters(config, hidden_size) + per_layer_parameters(keys, stack.layers),
+        vision_parameters=vision_parameters(config, hidden_size)
+        + audio_parameters(config)
+        + per_layer_parameters(keys, stack.layers),
     )
 
 

@@ -1,4 +1,4 @@
-"""Parameters that come with the language model of a multimodal one, estimated from its `vision_config`."""
+"""Parameters that come with the language model of a multimodal one, estimated from the configs of its towers."""
 
 from __future__ import annotations
 
@@ -32,6 +32,19 @@ def vision_parameters(config: Mapping[str, Any], hidden_size: int) -> int:
     tower = layers * (4 * width * width + (3 if gated else 2) * width * mlp) + patch * width
     merged = width * (_first(vision, "spatial_merge_size") or _merge(vision)) ** 2
     return tower + merged * merged + merged * hidden_size
+
+
+def audio_parameters(config: Mapping[str, Any]) -> int:
+    """Return about how many parameters the audio tower has; 0 where there is none.
+
+    A layer of a conformer has two MLPs of four times its width, attention, and a convolution with three matrices:
+    23 squares of the width. Width and layers left out are those of Gemma 4's configuration class.
+    """
+    audio = config.get("audio_config")
+    if not isinstance(audio, Mapping):
+        return 0
+    width = _first(audio, "hidden_size") or 1024
+    return 23 * width * width * (_first(audio, "num_hidden_layers") or 12)
 
 
 def per_layer_parameters(keys: ConfigKeys, layers: int) -> int:

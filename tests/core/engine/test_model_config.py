@@ -381,6 +381,10 @@ def test_heads_of_mamba_fill_the_inner_width_unless_their_size_is_given() -> Non
     assert found.attention[0].head_dim_v == 64
 
 
+def test_an_audio_tower_is_counted_too() -> None:
+    assert card(LLAMA, audio_config={"num_hidden_layers": 2}).vision_parameters == 2 * 23 * 1024 * 1024
+
+
 def test_a_tower_that_says_nothing_of_itself_is_not_counted() -> None:
     assert card(LLAMA, vision_config={"model_type": "unknown"}).vision_parameters == 0
 
