@@ -182,9 +182,8 @@ def sections(
     for kind, listed in held_out.items():
         if listed:
             yield from ("", f"### Left out by {LEFT_OUT[kind]}", "")
-            yield from table(
-                groups_of(with_bands_of_others(listed, kind), [("source", kind, "metric")]), LEFT_OUT[kind]
-            )
+            by = [("metric",), ("source", kind, "metric")]
+            yield from table(groups_of(with_bands_of_others(listed, kind), by), LEFT_OUT[kind])
     yield from ("", "### Fitted to all", "")
     yield from table(groups_of(serving, [("source", "gpu", "model", "metric")]), "GPU, model")
     yield from recorded_runs(measurements, comparisons)
@@ -283,7 +282,8 @@ def table(groups: Sequence[Group], first: str) -> Iterator[str]:
     yield f"| {first} | metric | count | median | mean | P90 | bias | in band |".replace("|  |", "| |")
     yield "|---|---|---|---|---|---|---|---|"
     for group in groups:
-        yield f"| {' · '.join(group.values[:-1])} | {group.values[-1].replace('_', ' ')} | {_cells(group.score)} |"
+        of, metric = " · ".join(group.values[:-1]) or "all", group.values[-1].replace("_", " ")
+        yield f"| {of} | {metric} | {_cells(group.score)} |"
 
 
 def _cells(score: Score) -> str:
