@@ -1,6 +1,6 @@
 """Calibrate from the metrics of one run of real vLLM on this machine's CPU, and predict other rates and lengths.
 
-    uv run python benchmarks/accuracy_vllm_cpu.py [--rounds 2] [--seconds 40] [--rate 1.0] [-o FILE]
+    uv run python benchmarks/accuracy_vllm_cpu.py [--rounds 2] [--seconds 50] [--rate 2.0] [-o FILE]
 
 Starts one container of the test image (make test-image models) with the model `small` and 16 seats. Then, again
 and again, it sends short and long requests at a growing rate and reads `/metrics` twice a second: what that says
@@ -345,8 +345,8 @@ def _report(phases: Sequence[Phase], found: Sequence[StepCosts]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=40.0, help="how long each load lasts")
-    parser.add_argument("--rate", type=float, default=1.0, help="mean requests per second to calibrate with")
+    parser.add_argument("--seconds", type=float, default=50.0, help="how long each load lasts")
+    parser.add_argument("--rate", type=float, default=2.0, help="mean requests per second to calibrate with")
     parser.add_argument("-o", "--out", type=Path)
     given = parser.parse_args()
     main(given.rounds, given.seconds, given.rate, given.out)

@@ -65,7 +65,7 @@ def _wait_s(grown: Snapshot, began: Sequence[Snapshot], calibration: Calibration
     share_s = costs.seconds(Work(0, 1, 0, tokens, pairs_of(tokens, 0), 0))
     per_token_s = costs.prompt_token_s + costs.pair_s * tokens
     squares = decodes * decode_s**2 + (decode_s + share_s) * known(grown.prefill_s)
-    return (squares + prompts * per_token_s**2 * variance) / 2 / grown.at_s
+    return (squares + prompts * per_token_s**2 * min(variance, tokens**2)) / 2 / grown.at_s
 
 
 def _http_s(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> float:

@@ -146,7 +146,7 @@ def _prefills(pairs: Sequence[tuple[Snapshot, Snapshot]], variance: float) -> It
             continue
         before_s = share * mean_s + (1 - share) * known(grown.gaps_s) / max(known(grown.gaps), 1.0)
         together = 1 + prompts / grown.at_s * before_s
-        pairs_each = pairs_of(tokens, 0) + variance / 2
+        pairs_each = pairs_of(tokens, 0) + min(variance, tokens**2) / 2
         work = Work(1, together, batch, together * tokens, together * pairs_each, context)
         yield Observation(work, mean_s, MEAN_NOISE)
 
@@ -158,8 +158,9 @@ def _prompt_work(window: Snapshot, variance: float) -> tuple[float, float]:
         return 0.0, 0.0
     cached = known(window.cached_tokens)
     new = max(known(window.prompt_tokens) - cached, 0.0)
-    # Of independent lengths with a known sum, the expected squares add up to this.
-    squares = new**2 / prompts + (prompts - 1) * variance
+    # Of independent lengths with a known sum, the expected squares add up to this. Where lengths change in time,
+    # those of a window scatter less than all: hardly by more than their mean.
+    squares = new**2 / prompts + (prompts - 1) * min(variance, (new / prompts) ** 2)
     return new, (squares + new) / 2 + new * cached / prompts
 
 
