@@ -101,9 +101,9 @@ class Coefficients:
     prompt_step_s: float
     """More, when a step has prompt chunks."""
     launch_layer_s: float
-    """To launch the kernels of a layer without a full CUDA graph: a step cannot be shorter than this for each."""
+    """More for each layer of a step with more tokens than the largest captured piece: its kernels are launched."""
     eager_layer_s: float
-    """The same where nothing is captured or compiled."""
+    """To launch a layer's kernels where nothing is captured: a step cannot be shorter than this for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,10 +58,12 @@ class Roofline:
         self._token_s = _ByTokens(knots, _tokens_s(setup, efficiency, coefficients, knots), stages)
         self._head_s = _ByTokens(knots, head_s, stages)
         self._fixed_s = coefficients.step_s + coefficients.layer_s * setup.model.layers
-        launch_s = coefficients.launch_layer_s if setup.piecewise_graphs else coefficients.eager_layer_s
-        eager = setup.enforce_eager
-        self._shortest_prompt_s = setup.model.layers * (coefficients.eager_layer_s if eager else launch_s)
-        self._shortest_decode_s = setup.model.layers * coefficients.eager_layer_s if eager else 0.0
+        eager_s = coefficients.eager_layer_s * setup.model.layers
+        pieces = setup.piecewise_graphs and not setup.enforce_eager
+        self._captured_tokens = max(self._padded, default=0) if pieces else 0
+        self._uncaptured_s = coefficients.launch_layer_s * setup.model.layers if pieces else 0.0
+        self._shortest_prompt_s = 0.0 if pieces else eager_s
+        self._shortest_decode_s = eager_s if setup.enforce_eager else 0.0
         self._attention = _DecodeAttention(setup, efficiency, coefficients)
         self._prompt_attention = _PromptAttention(setup, coefficients)
         self._lines: dict[int, Line] = {}
@@ -95,7 +97,10 @@ class Roofline:
             # A prompt is on one rank, and all wait for the one with the most to do.
             on_a_rank = max(longest, -(-new_tokens // ranks))
             decoded, sequences = -(-decoded // ranks), -(-sequences // ranks)
-        kernels_s = self._token_s[decoded + on_a_rank] + self._head_s[sequences] + attention_s
+        computed = decoded + on_a_rank
+        kernels_s = self._token_s[computed] + self._head_s[sequences] + attention_s
+        if computed > self._captured_tokens:
+            kernels_s += self._uncaptured_s
         if kernels_s < self._shortest_prompt_s:
             kernels_s = self._shortest_prompt_s
         coefficients = self._coefficients

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -22,7 +23,9 @@ OSS = "openai/gpt-oss-120b"
 
 @cache
 def steps(model: str = LLAMA, gpu: str = "h100-sxm", **engine: Any) -> Roofline:
-    return step_time_of(engine_setup(model_card(model), gpu_card(gpu), **engine), measured_curves())
+    pieces = engine.pop("piecewise_graphs", True)
+    setup = engine_setup(model_card(model), gpu_card(gpu), **engine)
+    return step_time_of(replace(setup, piecewise_graphs=pieces), measured_curves())
 
 
 def prompt_s(times: Roofline, tokens: int, context: int = 0) -> float:
@@ -102,6 +105,21 @@ def test_eager_steps_cannot_be_shorter_than_launching_their_kernels() -> None:
     captured, eager = steps(), steps(enforce_eager=True)
 
     assert decode_s(eager, 1) > 32 * eager._coefficients.eager_layer_s > decode_s(captured, 1)
+
+
+def test_prompts_beyond_the_captured_sizes_pay_for_launching_their_kernels() -> None:
+    times = steps()
+    launch_s = 32 * times._coefficients.launch_layer_s
+
+    assert prompt_s(times, 513) - prompt_s(times, 512) > launch_s
+    assert prompt_s(times, 512) - prompt_s(times, 511) < 0.1 * launch_s
+
+
+def test_without_pieces_prompts_take_at_least_as_long_as_an_eager_pass() -> None:
+    times = steps(piecewise_graphs=False)
+
+    assert prompt_s(times, 16) > 32 * times._coefficients.eager_layer_s
+    assert prompt_s(times, 8000) == pytest.approx(prompt_s(steps(), 8000), rel=0.1)
 
 
 def test_experts_are_read_as_far_as_tokens_visit_them() -> None:
