@@ -69,10 +69,15 @@ def _wait_s(grown: Snapshot, began: Sequence[Snapshot], calibration: Calibration
 
 
 def _http_s(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> float:
-    """Return what an answer takes longer than the server's own view of the request; 0 where it does not say."""
-    grown = [b - a for a, b in pairs]
-    answers, finished = (sum(known(getattr(window, name)) for window in grown) for name in ("answers", "finished"))
-    if not answers or not finished:
+    """Return what an answer takes longer than the server's own view of the request; 0 where it does not say.
+
+    Both sums are of the same requests only between moments at which none had ended for one and not for the other.
+    """
+    first = pairs[0][0]
+    late = known(first.finished) - known(first.answers)
+    alike = [b for _, b in pairs if b.answers is not None and known(b.finished) - b.answers == late]
+    if not alike or first.answers is None:
         return 0.0
-    answers_s, latency_s = (sum(known(getattr(window, n)) for window in grown) for n in ("answers_s", "latency_s"))
-    return max(0.0, answers_s / answers - latency_s / finished)
+    grown = alike[-1] - first
+    finished = known(grown.finished)
+    return max(0.0, (known(grown.answers_s) - known(grown.latency_s)) / finished) if finished > 0 else 0.0
