@@ -73,14 +73,16 @@ PRIORS: dict[str, tuple[float, float]] = {
     "step_s": (2e-4, 1.0),
     # Sampling; what the host does for a sequence is hidden behind the GPU where scheduling is asynchronous.
     "sequence_s": (3e-6, 0.4),
+    "host_sequence_s": (9e-6, 0.3),
     "prompt_token_s": (2e-7, 1.0),
     # Points with prompts of 1,000 tokens and more cannot tell what every step costs from what steps beyond the
-    # captured sizes do; inference-perf's stages, with prompts of 200, can, and are where these three come from.
+    # captured sizes do; inference-perf's stages, with prompts of 200, can, and are where these come from, with
+    # what the host needs for a sequence and the time before the scheduler sees a request.
     "prompt_step_s": (1e-3, 0.2),
     "launch_layer_s": (100e-6, 0.4),
     # aiconfigurator adds 0.8 ms a layer to vLLM's prompts.
     "eager_layer_s": (700e-6, 0.3),
-    "before_s": (12e-3, 0.3),
+    "before_s": (14e-3, 0.2),
     "before_s_per_prompt_token": (1e-6, 1.0),
     "after_s": (2e-3, 0.6),
 }
@@ -155,6 +157,7 @@ def curves_of(logs: np.ndarray) -> Curves:
             layer_s=between("layer_s", family),
             step_s=value["step_s"],
             sequence_s=value["sequence_s"],
+            host_sequence_s=value["host_sequence_s"],
             prompt_token_s=value["prompt_token_s"],
             prompt_step_s=value["prompt_step_s"],
             launch_layer_s=value["launch_layer_s"],

@@ -96,7 +96,9 @@ class Coefficients:
     layer_s: float
     step_s: float
     sequence_s: float
-    """For each sequence in the batch: sampling, bookkeeping."""
+    """For each sequence in the batch: sampling."""
+    host_sequence_s: float
+    """More where scheduling is not asynchronous, and the GPU waits for the host's bookkeeping."""
     prompt_token_s: float
     prompt_step_s: float
     """More, when a step has prompt chunks."""

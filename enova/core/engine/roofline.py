@@ -57,6 +57,9 @@ class Roofline:
         stages = setup.pipeline_parallel
         self._token_s = _ByTokens(knots, _tokens_s(setup, efficiency, coefficients, knots), stages)
         self._head_s = _ByTokens(knots, head_s, stages)
+        self._sequence_s = coefficients.sequence_s
+        if not setup.async_scheduling:
+            self._sequence_s += coefficients.host_sequence_s
         self._fixed_s = coefficients.step_s + coefficients.layer_s * setup.model.layers
         eager_s = coefficients.eager_layer_s * setup.model.layers
         pieces = setup.piecewise_graphs and not setup.enforce_eager
@@ -108,7 +111,7 @@ class Roofline:
             self._fixed_s
             + coefficients.prompt_step_s
             + coefficients.prompt_token_s * new_tokens
-            + coefficients.sequence_s * sequences
+            + self._sequence_s * sequences
             + kernels_s
         )
 
@@ -119,9 +122,7 @@ class Roofline:
             -(-count // self._ranks) for count in (padded * self._verified, decodes * self._verified, decodes)
         )
         kernels_s = self._token_s[computed] + self._head_s[sampled] + self._attention.base_s(decodes)
-        base_s = (
-            self._fixed_s + self._coefficients.sequence_s * sequences + max(kernels_s, self._shortest_decode_s)
-        )
+        base_s = self._fixed_s + self._sequence_s * sequences + max(kernels_s, self._shortest_decode_s)
         attention = self._attention
         return Line(
             self._drafting * base_s,

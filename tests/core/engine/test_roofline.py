@@ -96,7 +96,7 @@ def test_fp8_weights_are_read_in_less_time_even_where_they_cannot_be_multiplied(
 
 def test_decode_batches_cost_what_the_next_graph_size_costs() -> None:
     padded = steps()
-    fixed_s = padded._coefficients.sequence_s + padded._attention.base_s(1) - padded._attention.base_s(0)
+    fixed_s = padded._sequence_s + padded._attention.base_s(1) - padded._attention.base_s(0)
 
     assert decode_s(padded, 10, 0) - decode_s(padded, 9, 0) == pytest.approx(fixed_s, rel=0.3)
 
