@@ -118,6 +118,7 @@ def test_as_json_it_is_what_simulate_takes(machine: Machine, pages: list[str]) -
     ] == pytest.approx(TRUTH.seconds(Work(1, 0, 1, 0, 0, 125)), rel=0.15)
 
 
+@pytest.mark.slow
 def test_an_idle_server_teaches_nothing_and_that_is_said(machine: Machine, pages: list[str]) -> None:
     with Server(pages[-1:]).at(machine) as url:
         shown = machine.enova("calibrate", url, "--for", "2s")
@@ -129,6 +130,7 @@ def test_an_idle_server_teaches_nothing_and_that_is_said(machine: Machine, pages
     )
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_not_offered_is_named(machine: Machine, pages: list[str]) -> None:
     without = [re.sub(r"^vllm:iteration_tokens_total_count.*\n", "", page, flags=re.MULTILINE) for page in pages]
 
@@ -139,6 +141,7 @@ def test_a_metric_that_is_not_offered_is_named(machine: Machine, pages: list[str
     assert shown.err == f"error: nothing could be learnt from {url}: it does not offer steps\n"
 
 
+@pytest.mark.slow
 def test_another_servers_metrics_are_not_taken_for_vllms(machine: Machine) -> None:
     with Server(["process_open_fds 32.0\n"]).at(machine) as url:
         shown = machine.enova("calibrate", url, "--for", "2s")

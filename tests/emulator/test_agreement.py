@@ -90,6 +90,7 @@ SHORT_OF_BLOCKS = Settings(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "rate", "preempts"), [(LLAMA, 8.0, False), (LLAMA, 25.0, False), (SHORT_OF_BLOCKS, 8.0, True)]
 )

@@ -30,6 +30,7 @@ def assert_alike(found: StepCosts, truth: StepCosts, *, within: float) -> None:
         assert found.seconds(work) == pytest.approx(truth.seconds(work), rel=within)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("truth", "rate", "every_s", "within"),
     [
@@ -109,6 +110,7 @@ def test_windows_with_preemptions_are_left_out() -> None:
     assert reading.observations == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truth", [CPU, GPU])
 def test_what_requests_spend_outside_the_scheduler_is_told_from_waiting_for_a_step(truth: StepCosts) -> None:
     frontend = Frontend(before_s=0.03, before_s_per_prompt_token=0.0, after_s=0.01)

@@ -41,6 +41,7 @@ def within(target_s: float, error: Factors = NO_ERROR) -> Capacity:
     return capacity_of([EIGHT_AT_A_TIME], load(output_tokens=FIXED), conditions)
 
 
+@pytest.mark.slow
 def test_a_promise_that_is_hard_to_keep_costs_capacity() -> None:
     assert 8 > within(0.2).rate.value > 2
     assert within(0.01).rate.value == 0.0
@@ -57,6 +58,7 @@ def test_at_capacity_the_promise_is_kept_and_a_bit_above_it_is_not() -> None:
     assert found.rate.band.low < found.rate.value <= found.rate.band.high
 
 
+@pytest.mark.slow
 def test_the_error_of_the_model_widens_the_band_of_capacity() -> None:
     sure, unsure = within(0.2).rate, within(0.2, Factors(0.3, 3.0)).rate
 

@@ -72,6 +72,7 @@ def test_percentiles_agree_with_those_of_the_requests() -> None:
     assert found.of("ttft", "mean").value == pytest.approx(0.3 * scales.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [300, 20_000])
 def test_bands_of_noise_hold_the_truth_as_often_as_they_say(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of exponential latencies the true mean and percentiles are known; long runs merge batches on their way."""

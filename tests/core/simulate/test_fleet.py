@@ -371,6 +371,7 @@ def test_every_request_is_served_or_rejected_or_lost_exactly_once(
     assert not any(one.in_flight for one in served.replicas)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "measured"),
     [

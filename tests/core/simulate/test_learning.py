@@ -76,6 +76,7 @@ def test_without_runs_nothing_is_learnt_and_all_is_as_doubtful_as_before() -> No
     assert found.standard_errors[1:] == pytest.approx((0.3, 0.3, 0.3), rel=0.01)
 
 
+@pytest.mark.slow
 def test_more_runs_leave_less_doubt() -> None:
     first, second = load(4.0, seed=1), load(1.0, seed=2, longest=300)
     runs = [Run(requests, seen_in(requests, TRUTH)) for requests in (first, second)]

@@ -164,6 +164,7 @@ def test_littles_law_holds_for_what_is_seen_and_what_is_served() -> None:
     assert np.mean(seen) == pytest.approx(rate * tally.latencies_s().mean(), rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("users", [1, 10])
 def test_a_closed_loop_has_the_throughput_of_theory(users: int) -> None:
     """One server, exponential services of 1 s and pauses of 4 s: the machine repairman (M/M/1//N)."""
@@ -207,6 +208,7 @@ def percentiles_s(tally: Tally) -> Floats:
     return np.concatenate([np.percentile(values, shares) for values in (tally.ttfts_s(), tally.latencies_s())])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 def test_more_replicas_make_no_percentile_worse(policy: str) -> None:
     few, more, many = (percentiles_s(served_by([gpu(1.0)] * replicas, policy, 20)) for replicas in (2, 3, 6))
