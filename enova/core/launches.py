@@ -167,7 +167,9 @@ def _notes(resolved: Resolved) -> tuple[Note, ...]:
     name = service.name
     notes = []
     if service.engine.kind == "emulated":
-        notes.append(Note(name, "emulated engine: it answers with made-up words and timing, no model runs"))
+        notes.append(
+            Note(name, "emulated engine: it answers with made-up words at a simulated pace, no model runs")
+        )
     if resolved.gateway_host not in {"127.0.0.1", "localhost", "::1"}:
         message = (
             f"the gateway listens on {resolved.gateway_host}; its router lets anyone who reaches it change routes"

@@ -31,7 +31,7 @@ def test_it_shows_conditions_and_replicas(machine: Machine) -> None:
         f"  TARGET        STATE    HEALTH   SERVES  DEVICES  AGE  {'ADDRESS':{width}}  RUNS\n"
         f"  chat@gateway  running  healthy  yes     -        1m   {one:{width}}  process: vllm-router\n"
         f"  chat#0        running  healthy  yes     -        1m   {other:{width}}  process: engine (emulated)\n"
-        "  note: emulated engine: it answers with made-up words and timing, no model runs\n"
+        "  note: emulated engine: it answers with made-up words at a simulated pace, no model runs\n"
         "\n"
     )
     assert (shown.code, shown.err) == (0, "")

@@ -232,7 +232,7 @@ def test_an_emulated_engine_is_said_to_be_one() -> None:
 
     assert service.replica.kind is Kind.EMULATED
     assert [str(note) for note in service.notes] == [
-        "chat: emulated engine: it answers with made-up words and timing, no model runs"
+        "chat: emulated engine: it answers with made-up words at a simulated pace, no model runs"
     ]
 
 
