@@ -290,3 +290,11 @@ def test_a_secret_written_into_a_spec_is_not_repeated(text: str) -> None:
 
 def test_reading_takes_no_recursion_and_little_memory_for_many_documents() -> None:
     assert sum(1 for _ in documents("---\na: 1\n" * 10_000)) == 10_000
+
+
+def test_the_home_of_nobody_is_a_problem_at_its_place() -> None:
+    text = "metadata: {name: a}\nmodel: {id: a/b, cache_dir: '~nobody-of-that-name/x'}\n"
+
+    (problem,) = problems(text)
+
+    assert problem.startswith("2:25: model.cache_dir: names the home folder of a user who is not known here")

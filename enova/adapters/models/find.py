@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from enova.adapters.models.folder import CONFIG, card_in
@@ -33,7 +34,7 @@ def find_card(
     Raises:
         CannotModel: found nowhere, with all the places it was looked for, or found and not understood.
     """
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))  # noqa: PTH111 - a stranger's home is no error, just no folder
     if (folder / CONFIG).is_file():
         return card_in(folder, name=model)
     hub = Hub(token=token, cache_dir=cache_dir, endpoint=endpoint)

@@ -12,6 +12,7 @@ from enova.adapters.specfiles.places import problem, shown
 from enova.adapters.specfiles.text import MAX_BYTES, decode
 from enova.core.spec.arguments import JSON_ARGUMENTS
 from enova.core.spec.check import check
+from enova.core.spec.fault import Fault
 from enova.core.spec.service import Service
 from enova.core.spec.together import clashes
 from enova.errors import Problem, SpecError
@@ -147,7 +148,11 @@ def _is_free(null: Misfit) -> bool:
 
 
 def _resolve(folder: Path, path: str) -> str:
-    return os.path.normpath(folder.absolute() / Path(path).expanduser())
+    try:
+        written = Path(path).expanduser()
+    except RuntimeError:
+        raise Fault("names the home folder of a user who is not known here", hint="write the whole path") from None
+    return os.path.normpath(folder.absolute() / written)
 
 
 def _inside(problems: list[Problem], text: str) -> list[Problem]:
