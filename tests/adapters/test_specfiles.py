@@ -297,4 +297,4 @@ def test_the_home_of_nobody_is_a_problem_at_its_place() -> None:
 
     (problem,) = problems(text)
 
-    assert problem.startswith("2:25: model.cache_dir: names the home folder of a user who is not known here")
+    assert problem.startswith("2:29: model.cache_dir: names the home folder of a user who is not known here")
