@@ -1,0 +1,57 @@
+"""What is expected of a service as it is planned: latencies, goodput, use and cost, each figure with its band."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from enova.core.engine.step_time import Origin
+from enova.core.simulate.promises import Promise, Verdict
+from enova.core.simulate.results import Figure
+
+STATISTICS = ("mean", "p50", "p95", "p99")
+"""Of each latency, beside those that are promised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A promise, and what is expected of it."""
+
+    promise: Promise
+    figure: Figure
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """One service under the traffic its spec states."""
+
+    origin: Origin
+    gpu: str
+    """Name of the card; `cpu` without GPUs."""
+    gpus: int
+    """Of all replicas together."""
+    replicas: int
+    figures: Mapping[str, Figure]
+    """By name, sorted: `ttft.p95`, `tpot.p50`, `e2e.p99` in seconds; `requests_per_s`, `output_tokens_per_s`;
+    `goodput.share`, 0 to 1, and `goodput.per_s`, where something is promised; `capacity.per_s`, the highest rate
+    that keeps the promises."""
+    expected: tuple[Expected, ...] = ()
+    """Promises in the spec's order."""
+    utilisation: float
+    """Share of time in which engines compute, 0 to 1."""
+    kv_use: float
+    """Mean share of the KV blocks in use, 0 to 1; NaN: nobody looked."""
+    usd_per_h: float | None
+    """None: no price is known."""
+    usd_per_million_tokens: float | None
+    """Of output tokens under this traffic; None: no price is known, or no token is made."""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def attainment(self) -> float | None:
+        """Return the share of promises that the figures keep; None without promises."""
+        if not self.expected:
+            return None
+        kept = sum(one.verdict in (Verdict.KEPT, Verdict.LIKELY) for one in self.expected)
+        return kept / len(self.expected)
