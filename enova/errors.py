@@ -5,6 +5,7 @@ EnovaError
 │   ├── MeasurementError  the same of measured data
 │   └── RecordingError    the same of traces and datasets
 ├── UsageError       the command was called in a way that cannot work
+├── LockError        a lock file cannot be used, or does not fit the specs
 ├── CannotModel      there are no facts for a GPU or a model, or its architecture is not understood
 ├── PlanRefused      the plan is unsafe, or the world moved since it was made
 ├── ObserveError     could not look; nothing may be concluded from it      (retryable)
@@ -77,6 +78,10 @@ class UsageError(EnovaError):
     """The command line asks for something that cannot be done. Exits 64 (EX_USAGE), never 2."""
 
     exit_code = 64
+
+
+class LockError(EnovaError):
+    """A lock file is damaged, or was to hold and does not fit the specs any more."""
 
 
 class CannotModel(EnovaError):

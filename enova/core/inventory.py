@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 from enova.core.engine.gpu_card import GpuCard
 
+HERE = "this host"
+"""The source of what NVML shows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:

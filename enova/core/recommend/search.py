@@ -95,7 +95,7 @@ def _best_case(bench: Bench, shape: Shape, allowed: Allowed) -> tuple[Any, ...]:
 
 
 def _cost(shape: Shape, replicas: int) -> tuple[float, float, int]:
-    price, gpus = shape.usd_per_h, replicas * max(1, shape.gpus)
+    price, gpus = shape.usd_per_h, replicas * shape.setup.gpus
     if price is None:
         return 1.0, 0.0, gpus
     # In tenths of a cent: rounding of sums must not decide what ties should.

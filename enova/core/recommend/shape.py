@@ -51,7 +51,7 @@ class Shape:
     def usd_per_h(self) -> float | None:
         """Return what one replica costs; None: no price is known."""
         price = self.pool.gpu.price
-        return None if price is None else price.usd_per_h * max(1, self.gpus)
+        return None if price is None else price.usd_per_h * self.setup.gpus
 
     @cached_property
     def words(self) -> str:
