@@ -10,6 +10,7 @@ RUN := $(UV) run --locked
 COVERAGE := 92
 ENVIRONMENT := .venv/in-sync
 SCHEMA := schemas/enova.schema.json
+INVENTORY_SCHEMA := schemas/inventory.schema.json
 
 help:  ## Show this help
 	@echo "Enova: a spec file in, vLLM replicas behind one endpoint out."
@@ -49,6 +50,8 @@ check: setup  ## Lint, types, architecture, and whether generated files are curr
 	$(RUN) lint-imports
 	@$(RUN) enova schema | diff -u $(SCHEMA) - || { echo "error: $(SCHEMA) is not current" >&2; \
 	  echo "hint: make schema" >&2; exit 1; }
+	@$(RUN) enova schema inventory | diff -u $(INVENTORY_SCHEMA) - || { \
+	  echo "error: $(INVENTORY_SCHEMA) is not current" >&2; echo "hint: make schema" >&2; exit 1; }
 	$(RUN) pytest -q tests/test_shape.py
 	@echo "==> All checks passed"
 
@@ -56,9 +59,11 @@ fmt: setup  ## Format the code and fix what the linter can fix
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-schema: setup  ## Regenerate schemas/ from the spec's models
+schema: setup  ## Regenerate schemas/ from the models of specs and inventories
 	$(RUN) enova schema > $(SCHEMA).new
 	mv $(SCHEMA).new $(SCHEMA)
+	$(RUN) enova schema inventory > $(INVENTORY_SCHEMA).new
+	mv $(INVENTORY_SCHEMA).new $(INVENTORY_SCHEMA)
 
 models: setup  ## Make tiny models for the real engine, in .cache/models
 	$(UV) run --script stack/make_models.py .cache/models

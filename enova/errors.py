@@ -3,7 +3,8 @@
 EnovaError
 ├── SpecError        what the user wrote is wrong; carries every problem at once
 │   ├── MeasurementError  the same of measured data
-│   └── RecordingError    the same of traces and datasets
+│   ├── RecordingError    the same of traces and datasets
+│   └── InventoryError    the same of a declared inventory
 ├── UsageError       the command was called in a way that cannot work
 ├── LockError        a lock file cannot be used, or does not fit the specs
 ├── CannotModel      there are no facts for a GPU or a model, or its architecture is not understood
@@ -72,6 +73,12 @@ class RecordingError(SpecError):
     """Recorded traffic cannot be read, for all the reasons listed."""
 
     what = "the recorded traffic"
+
+
+class InventoryError(SpecError):
+    """A declared inventory cannot be used, for all the reasons listed."""
+
+    what = "the inventory"
 
 
 class UsageError(EnovaError):

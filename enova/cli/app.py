@@ -19,6 +19,7 @@ from enova.cli import (
     fit,
     gpus,
     init,
+    inventory,
     logs,
     models,
     plan,
@@ -62,7 +63,8 @@ def enova(
 
     \b
     Exit codes: 0 done, 1 failed, 2 changes are pending (plan only), 64 called wrongly, 130 interrupted.
-    Environment: ENOVA_STATE_DIR, ENOVA_PRICES, HF_TOKEN, DOCKER_HOST, ENOVA_DEBUG, NO_COLOR, FORCE_COLOR.
+    Environment: ENOVA_STATE_DIR, ENOVA_PRICES, ENOVA_INVENTORY, HF_TOKEN, DOCKER_HOST, ENOVA_DEBUG, NO_COLOR,
+    FORCE_COLOR.
     """
     session_of(ctx).debug = debug
     if ctx.invoked_subcommand is None:
@@ -85,6 +87,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("accuracy")(accuracy.accuracy)
 app.command("models")(models.models)
 app.command("gpus")(gpus.gpus)
+app.command("inventory")(inventory.inventory)
 app.command("version")(version.version)
 
 

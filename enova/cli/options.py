@@ -58,4 +58,14 @@ Prune = Annotated[
     bool, typer.Option("--prune", help="Also remove services that run here but are in no given file.")
 ]
 Color = Annotated[Literal["auto", "always", "never"], typer.Option("--color", help="Colour the output.")]
+InventoryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--inventory",
+        metavar="FILE",
+        help="What there is to run on. Default: ENOVA_INVENTORY, ~/.config/enova/inventory.yaml, or this host.",
+        show_default=False,
+        autocompletion=complete_path,
+    ),
+]
 TextOrJson = Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Form of the output.")]

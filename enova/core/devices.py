@@ -15,11 +15,19 @@ def free_gpus(gpus: Sequence[Gpu], instances: Iterable[Instance]) -> list[Gpu]:
 
     An instance that is stopped keeps its GPUs: it will be started again with the very same ones.
     """
-    held = {device for instance in instances for device in instance.devices}
-    free = [gpu for gpu in gpus if gpu.id not in held and str(gpu.index) not in held]
-    return sorted(
-        (gpu for gpu in free if gpu.used_bytes <= FOREIGN_USE * gpu.memory_bytes), key=lambda gpu: gpu.index
-    )
+    held = _held(instances)
+    return sorted((gpu for gpu in gpus if not _is_held(gpu, held) and not _is_in_use(gpu)), key=_index)
+
+
+def foreign_gpus(gpus: Sequence[Gpu], instances: Iterable[Instance]) -> list[Gpu]:
+    """Return the GPUs that strangers compute on, by index."""
+    held = _held(instances)
+    return sorted((gpu for gpu in gpus if not _is_held(gpu, held) and _is_in_use(gpu)), key=_index)
+
+
+def holders(gpu: Gpu, instances: Iterable[Instance]) -> tuple[str, ...]:
+    """Return the targets (`chat#0`) of our instances that hold a GPU."""
+    return tuple(sorted(i.target for i in instances if _is_held(gpu, frozenset(i.devices))))
 
 
 def take(free: list[Gpu], count: int, *, allowed: Sequence[str], types: Sequence[str]) -> tuple[str, ...] | None:
@@ -36,12 +44,33 @@ def take(free: list[Gpu], count: int, *, allowed: Sequence[str], types: Sequence
     return tuple(gpu.id for gpu in taken)
 
 
+def is_called(name: str, wanted: str) -> bool:
+    """Tell whether a name holds what a user wrote, in whole words: "L4" is not an L40S."""
+    return _contains(_words(name), _words(wanted))
+
+
+def _held(instances: Iterable[Instance]) -> frozenset[str]:
+    return frozenset(device for instance in instances for device in instance.devices)
+
+
+def _is_held(gpu: Gpu, held: frozenset[str]) -> bool:
+    return gpu.id in held or str(gpu.index) in held
+
+
+def _is_in_use(gpu: Gpu) -> bool:
+    return gpu.used_bytes > FOREIGN_USE * gpu.memory_bytes
+
+
+def _index(gpu: Gpu) -> int:
+    return gpu.index
+
+
 def _allowed(gpu: Gpu, allowed: Sequence[str]) -> bool:
     return not allowed or gpu.id in allowed or str(gpu.index) in allowed
 
 
 def _typed(gpu: Gpu, types: Sequence[str]) -> bool:
-    return not types or any(_contains(_words(gpu.name), _words(wanted)) for wanted in types)
+    return not types or any(is_called(gpu.name, wanted) for wanted in types)
 
 
 def _words(name: str) -> list[str]:
@@ -49,5 +78,4 @@ def _words(name: str) -> list[str]:
 
 
 def _contains(name: list[str], wanted: list[str]) -> bool:
-    """Whole words only: "L4" must not match an L40S."""
     return any(name[i : i + len(wanted)] == wanted for i in range(len(name) - len(wanted) + 1))

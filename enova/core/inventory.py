@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from enova.core.engine.gpu_card import GpuCard
+from enova.core.devices import foreign_gpus, is_called
+from enova.core.engine.gpu_card import GpuCard, Price
+from enova.core.engine.gpu_facts import find_gpu, is_name_of
+from enova.core.observed import Gpu, Instance
+from enova.core.spec.inventory import DeclaredInventory, Host, Rentable
+from enova.errors import CannotModel
+
+THIS_HOST = "this host"
+CUDA_KEEPS = 0.04
+"""NVML tells up to this share more memory than CUDA does, which is what engines count from and facts hold."""
 
 HERE = "this host"
 """The source of what NVML shows."""
@@ -47,23 +56,103 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """All pools, by the name of their GPU and then by source. Empty: nothing is known to run on."""
+    """All pools, by the name of their GPU and then by source. Empty: there is nothing to run on but the CPU."""
 
     pools: tuple[Pool, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was left out of it, and why, for people."""
 
-    def of_types(self, names: Sequence[str], *, same: Iterable[tuple[str, str]] = ()) -> Inventory:
-        """Return the pools whose GPU has one of these names; all of them if none is given.
+    def of_types(self, names: Sequence[str]) -> Inventory:
+        """Return the pools whose GPU a user may have meant; all of them if no name is given.
 
-        `same` are pairs of a name that users write and the name of the card that it stands for.
+        A name is the card's or an alias however it is written, or whole words of one: `H100` is an H100 PCIe too,
+        as it is where GPUs are handed out (enova.core.devices).
         """
         if not names:
             return self
-        known = dict(same)
-        wanted = {known.get(name, name) for name in names}
-        return Inventory(pools=tuple(pool for pool in self.pools if pool.gpu.name in wanted))
+        return replace(self, pools=tuple(p for p in self.pools if any(_is_meant(p.gpu, name) for name in names)))
 
 
-def inventory_of(pools: Iterable[Pool]) -> Inventory:
+def inventory_of(pools: Iterable[Pool], notes: Iterable[str] = ()) -> Inventory:
     """Return the pools in their order, whatever the order they are given in; empty ones are left out."""
     kept = (pool for pool in pools if pool.per_host and pool.hosts != 0)
-    return Inventory(pools=tuple(sorted(kept, key=lambda pool: (pool.gpu.name, pool.source, -pool.per_host))))
+    ordered = sorted(kept, key=lambda pool: (pool.gpu.name, pool.source, -pool.per_host))
+    return Inventory(pools=tuple(ordered), notes=tuple(notes))
+
+
+def inventory_here(gpus: Sequence[Gpu], cards: Iterable[GpuCard], instances: Iterable[Instance] = ()) -> Inventory:
+    """Return this host's GPUs, a pool for each kind, without those that strangers compute on.
+
+    Args:
+        gpus: as NVML tells.
+        cards: with the prices that hold here; a GPU that none is of is left out.
+        instances: ours. The GPUs they hold are counted, whatever their use.
+    """
+    cards = tuple(cards)
+    foreign = foreign_gpus(gpus, instances)
+    notes = [_left_out(gpu, "others compute on it") for gpu in foreign]
+    kinds: dict[tuple[str, int], Pool] = {}
+    for gpu in gpus:
+        if gpu in foreign:
+            continue
+        try:
+            card = _as_reported(find_gpu(cards, gpu.name), gpu.memory_bytes)
+        except CannotModel as error:
+            notes.append(_left_out(gpu, f"there are no facts for it ({error.hint})"))
+            continue
+        kind = (card.name, card.memory_bytes)
+        count = kinds[kind].per_host if kind in kinds else 0
+        kinds[kind] = Pool(gpu=card, per_host=count + 1, source=THIS_HOST)
+    return inventory_of(kinds.values(), notes)
+
+
+def inventory_declared(
+    declared: DeclaredInventory, cards: Iterable[GpuCard], place: Callable[[str, int], str]
+) -> Inventory:
+    """Return what was declared, hosts that are alike as one pool.
+
+    Args:
+        declared: checked, so that each GPU has a card.
+        cards: with the prices that hold where none is declared.
+        place: where an entry is written, by the list it is in and its index.
+    """
+    cards = tuple(cards)
+    pools: dict[tuple[object, ...], Pool] = {}
+    for index, host in enumerate(declared.hosts):
+        kind = (host.gpu, host.count, host.price, host.memory)
+        known = pools.get(kind)
+        if known is None:
+            source = place("hosts", index)
+            pools[kind] = Pool(gpu=_as_declared(host, cards, source), per_host=host.count, source=source)
+        else:
+            pools[kind] = replace(known, hosts=(known.hosts or 0) + 1)
+    rentable = []
+    for index, kind_of_host in enumerate(declared.rentable):
+        source = place("rentable", index)
+        card = _as_declared(kind_of_host, cards, source)
+        per_host = kind_of_host.per_host or card.gpus_per_host
+        rentable.append(Pool(gpu=card, per_host=per_host, hosts=kind_of_host.hosts, source=source))
+    return inventory_of([*pools.values(), *rentable])
+
+
+def _is_meant(card: GpuCard, name: str) -> bool:
+    return is_name_of(card, name) or any(is_called(word, name) for word in (card.name, *card.aliases))
+
+
+def _left_out(gpu: Gpu, reason: str) -> str:
+    return f"GPU {gpu.index} ({gpu.name}) is left out: {reason}"
+
+
+def _as_reported(card: GpuCard, memory_bytes: int) -> GpuCard:
+    """Return the card with the memory of this GPU, which differs with ECC and between makers' variants."""
+    is_usual = card.memory_bytes <= memory_bytes <= card.memory_bytes * (1 + CUDA_KEEPS)
+    return card if is_usual else replace(card, memory_bytes=memory_bytes)
+
+
+def _as_declared(entry: Host | Rentable, cards: Iterable[GpuCard], source: str) -> GpuCard:
+    card = find_gpu(cards, entry.gpu)
+    if entry.memory is not None:
+        card = replace(card, memory_bytes=int(entry.memory))
+    if entry.price is not None:
+        card = replace(card, price=Price(usd_per_h=float(entry.price), source=source, seen=None))
+    return card

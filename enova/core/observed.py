@@ -86,6 +86,40 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuProcess:
+    """A process, anybody's, that holds memory of a GPU."""
+
+    pid: int
+    used_bytes: int | None = None
+    """None where the driver does not tell."""
+    program: str | None = None
+    """Its name only, never its arguments; None where the system does not tell."""
+
+
+class LinkPath(StrEnum):
+    """What lies between two GPUs of a host on PCIe, nearest first."""
+
+    BOARD = "one board"
+    SWITCH = "one PCIe switch"
+    SWITCHES = "PCIe switches"
+    HOST_BRIDGE = "one host bridge"
+    NODE = "one NUMA node"
+    SYSTEM = "across NUMA nodes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuLink:
+    """How a GPU reaches another one of its host. None: the driver does not tell."""
+
+    to: int
+    """Index of the other GPU."""
+    nvlink: bool | None = None
+    peer_to_peer: bool | None = None
+    """Whether it reads the memory of the other directly, over whatever link."""
+    path: LinkPath | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
     """One GPU of this host."""
 
@@ -95,6 +129,10 @@ class Gpu:
     name: str
     memory_bytes: int
     used_bytes: int = 0
+    processes: tuple[GpuProcess, ...] | Unknown = ()
+    """By pid. Those of other containers may not be seen from inside one, while their memory is."""
+    links: tuple[GpuLink, ...] = ()
+    """One to each other GPU of the host, by its index."""
 
 
 Routes = frozenset[str] | Unknown | None

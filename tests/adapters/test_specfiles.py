@@ -208,7 +208,7 @@ def test_a_file_too_large_is_refused_before_it_is_parsed(tmp_path: Path) -> None
     path = tmp_path / "large.yaml"
     path.write_bytes(b"a: " + b"x" * 10_000_000)
 
-    with pytest.raises(SpecError, match="1:1: is too large for a spec: more than 1 MiB"):
+    with pytest.raises(SpecError, match="1:1: is too large: more than 1 MiB"):
         load([str(path)])
 
 

@@ -46,6 +46,7 @@ class Machine:
     host: MemoryHost = field(default_factory=lambda: MemoryHost(gpus=gpus(8)))
     world: World | None = None
     prices: Path | None = None
+    inventory: Path | None = None
     monotonic: Callable[[], float] = time.monotonic
     environment: dict[str, str] = field(default_factory=lambda: {"TERM": "xterm", "COLUMNS": "120"})
 
@@ -53,7 +54,7 @@ class Machine:
         """Run one command line to its end."""
         out, err = Stream(terminal=terminal), Stream(terminal=terminal)
         session = Session(
-            settings=Settings(state_dir=self.folder / "state", prices=self.prices),
+            settings=Settings(state_dir=self.folder / "state", prices=self.prices, inventory=self.inventory),
             open_world=lambda _: self.world or memory_world(self.host),
             environment=self.environment,
             now=lambda: NOW,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from enova.core.devices import free_gpus, take
+from enova.core.devices import foreign_gpus, free_gpus, holders, take
 from enova.core.observed import State
 from tests.staging import GIB, gpus, instance, replica
 
@@ -27,6 +27,21 @@ def test_a_gpu_whose_memory_a_stranger_uses_is_not_free() -> None:
     seen = [idle, replace(a_little, used_bytes=4 * GIB), replace(used, used_bytes=5 * GIB)]
 
     assert [gpu.index for gpu in free_gpus(seen, [])] == [0, 1]
+
+
+def test_a_gpu_is_a_strangers_if_it_is_in_use_and_none_of_ours_holds_it() -> None:
+    idle, ours, used = gpus(3)
+    seen = [replace(used, used_bytes=5 * GIB), replace(ours, used_bytes=70 * GIB), idle]
+
+    assert [gpu.index for gpu in foreign_gpus(seen, [instance(replica(devices=("GPU-1",)))])] == [2]
+
+
+def test_who_of_ours_holds_a_gpu_is_told_by_target() -> None:
+    [first, second] = gpus(2)
+    found = [instance(replica(slot=1, devices=("0",))), instance(replica(devices=("GPU-0",)))]
+
+    assert holders(first, found) == ("chat#0", "chat#1")
+    assert holders(second, found) == ()
 
 
 def test_free_gpus_come_by_index_whatever_their_order() -> None:

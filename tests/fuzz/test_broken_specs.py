@@ -144,4 +144,4 @@ def test_other_encodings_and_cut_files(text: str, encoding: str, end: int, more:
 
 @pytest.mark.parametrize("size", [10_000_000])
 def test_a_file_of_10_mb(size: int) -> None:
-    assert check(b"a" * size)[0].message == "is too large for a spec: more than 1 MiB"
+    assert check(b"a" * size)[0].message == "is too large: more than 1 MiB"

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enova.adapters.specfiles.nodes import Document, Misfit, Node, documents
-from enova.adapters.specfiles.places import problem, shown
-from enova.adapters.specfiles.text import MAX_BYTES, decode
+from enova.adapters.specfiles.places import problem
+from enova.adapters.specfiles.reading import inside, is_blank, problems_of, read_bytes
+from enova.adapters.specfiles.text import decode
 from enova.core.spec.arguments import JSON_ARGUMENTS
 from enova.core.spec.check import check
+from enova.core.spec.explain import Finding
 from enova.core.spec.fault import Fault
 from enova.core.spec.service import Service
 from enova.core.spec.together import clashes
@@ -92,13 +94,11 @@ def _in_folder(folder: Path) -> Iterator[Path]:
 def _bytes(name: str, file: Path | None, stdin: str | bytes | None, problems: list[Problem]) -> bytes | None:
     if file is None:
         return stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else (stdin or b"")
-    try:
-        with file.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        problems.append(Problem(name, 0, 0, "", f"cannot be read: {reason}", "check the path"))
+    raw = read_bytes(name, file)
+    if isinstance(raw, Problem):
+        problems.append(raw)
         return None
+    return raw
 
 
 def _read(name: str, raw: bytes, folder: Path, problems: list[Problem]) -> Iterator[_Read]:
@@ -109,9 +109,7 @@ def _read(name: str, raw: bytes, folder: Path, problems: list[Problem]) -> Itera
     found: list[Problem] = []
     is_empty = True
     for document in documents(text):
-        if document.root is None and not document.misfits:
-            continue
-        if document.root is not None and document.root.data is None and not document.misfits:
+        if is_blank(document):
             continue
         is_empty = False
         if len(found) >= MAX_PROBLEMS:
@@ -124,19 +122,15 @@ def _read(name: str, raw: bytes, folder: Path, problems: list[Problem]) -> Itera
             yield _Read(name, document.root, service)
     if is_empty:
         found.append(Problem(name, 1, 1, "", "holds no spec", "start with: enova init MODEL"))
-    problems += _inside(found, text)
+    problems += inside(found, text)
 
 
 def _check(name: str, document: Document, folder: Path, problems: list[Problem]) -> Service | None:
     nulls = [null for null in document.nulls if not _is_free(null)]
-    wrong = [*document.misfits, *nulls]
-    found = [Problem(name, item.line, item.column, shown(item.loc), item.message, item.hint) for item in wrong]
-    service = None
+    service, findings = None, list[Finding]()
     if document.root is not None:
         service, findings = check(document.root.data, resolve=lambda path: _resolve(folder, path))
-        said = {(item.line, item.column) for item in found}
-        more = (problem(name, document.root, finding) for finding in findings)
-        found += [item for item in more if (item.line, item.column) not in said]
+    found = problems_of(name, document, findings, nulls)
     problems += found
     return None if found else service
 
@@ -153,17 +147,3 @@ def _resolve(folder: Path, path: str) -> str:
     except RuntimeError:
         raise Fault("names the home folder of a user who is not known here", hint="write the whole path") from None
     return os.path.normpath(folder.absolute() / written)
-
-
-def _inside(problems: list[Problem], text: str) -> list[Problem]:
-    """Keep places inside the file: a parser may point behind its end."""
-    if not problems:
-        return problems
-    lines = text.split("\n")
-    kept = []
-    for item in problems:
-        line = min(item.line, len(lines))
-        column = item.column if line == item.line else len(lines[-1]) + 1
-        column = min(column, len(lines[line - 1]) + 1)
-        kept.append(Problem(item.file, line, column, item.path, item.message, item.hint))
-    return kept

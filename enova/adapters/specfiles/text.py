@@ -22,7 +22,7 @@ _REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\u
 def decode(raw: bytes, file: str) -> str | Problem:
     """Return the text of a file with plain line ends, or what is wrong with it."""
     if len(raw) > MAX_BYTES:
-        return Problem(file, 1, 1, "", "is too large for a spec: more than 1 MiB", "split it into several files")
+        return Problem(file, 1, 1, "", "is too large: more than 1 MiB", "split it into several files")
     for mark, name in _OTHER_ENCODINGS:
         if raw.startswith(mark):
             return Problem(file, 1, 1, "", f"is {name}, not UTF-8", "save it as UTF-8")

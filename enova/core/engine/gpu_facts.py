@@ -62,6 +62,11 @@ def find_gpu(cards: Iterable[GpuCard], name: str) -> GpuCard:
     raise CannotModel(f"no GPU is called {name}", hint=hint)
 
 
+def is_name_of(card: GpuCard, name: str) -> bool:
+    """Tell whether a card has that name or alias; capitals, spaces, dashes and underscores do not matter."""
+    return _fold(name) in map(_fold, (card.name, *card.aliases))
+
+
 def priced(cards: Iterable[GpuCard], usd_per_h: Mapping[str, float], source: str) -> tuple[GpuCard, ...]:
     """Return the cards with the prices a user set, by any name of a GPU.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from enova.core.spec.fault import Fault, Faults
@@ -28,21 +28,21 @@ class Finding:
     unknown: bool = False
 
 
-def explain(error: ValidationError) -> Iterator[Finding]:
-    """Yield every finding of a failed validation, in the words of a person."""
+def explain(error: ValidationError, root: type[BaseModel]) -> Iterator[Finding]:
+    """Yield every finding of a failed validation of `root`, in the words of a person."""
     details = error.errors(include_url=False)
     for detail in details:
         # Pydantic counts only the entries that are right, and then misses some.
         is_count = detail["type"] in ("too_short", "too_long")
         if not (is_count and any(_is_below(other["loc"], detail["loc"]) for other in details)):
-            yield from _explain(detail)
+            yield from _explain(detail, root)
 
 
 def _is_below(loc: Loc, owner: Loc) -> bool:
     return len(loc) > len(owner) and loc[: len(owner)] == owner
 
 
-def _explain(detail: ErrorDetails) -> Iterator[Finding]:
+def _explain(detail: ErrorDetails, root: type[BaseModel]) -> Iterator[Finding]:
     loc = detail["loc"]
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, Faults):
@@ -59,21 +59,21 @@ def _explain(detail: ErrorDetails) -> Iterator[Finding]:
         message, hint = _choice({"expected": context["expected_tags"]}, context["tag"])
         yield Finding((*loc, context["discriminator"].strip("'")), message, hint)
     elif detail["type"] == "extra_forbidden":
-        yield Finding(loc, "unknown key", _did_you_mean(loc), unknown=True)
+        yield Finding(loc, "unknown key", _did_you_mean(loc, root), unknown=True)
     else:
         words = _WORDS.get(detail["type"], _unforeseen)
         message, hint = words(detail.get("ctx", {}), detail["input"])
         yield Finding(loc, message, hint)
 
 
-def _did_you_mean(loc: Loc) -> str | None:
+def _did_you_mean(loc: Loc, root: type[BaseModel]) -> str | None:
     written = str(loc[-1])
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", written).lower().replace("-", "_").lstrip("_")
-    known = keys_at(loc[:-1])
+    known = keys_at(loc[:-1], root)
     near = difflib.get_close_matches(snake, known, n=1, cutoff=0.7)
     if near:
         return f"did you mean {near[0]}?"
-    elsewhere = places_of(snake)
+    elsewhere = places_of(snake, root)
     if len(elsewhere) == 1:
         return f"did you mean {elsewhere[0]}?"
     if loc[:-1] == ("engine",):

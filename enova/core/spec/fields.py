@@ -43,6 +43,13 @@ def section(description: str, make: Callable[[], Any], example: Any) -> Any:
     return Field(default_factory=make, description=description, examples=[example])
 
 
+def without_notes(value: Any) -> Any:
+    """Leave out `x-...` keys at the top of a file: the place for anchors and for other programs' notes."""
+    if not isinstance(value, dict):
+        return value
+    return {name: item for name, item in value.items() if not str(name).startswith("x-")}
+
+
 @dataclass(frozen=True)
 class Matching:
     """Text of one form. `words` completes "must be ..."."""

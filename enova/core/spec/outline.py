@@ -1,4 +1,4 @@
-"""Which keys a spec has, and where: for saying `did you mean`."""
+"""Which keys a spec or another file has, and where: for saying `did you mean`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Models = tuple[type[BaseModel], ...]
 
 
 @cache
-def keys_at(loc: tuple[str | int, ...]) -> tuple[str, ...]:
+def keys_at(loc: tuple[str | int, ...], root: type[BaseModel] = Service) -> tuple[str, ...]:
     """Return the keys a mapping at this place may have; none if it is free-form."""
-    models: Models = (Service,)
+    models: Models = (root,)
     for part in loc:
         if isinstance(part, int):
             continue
@@ -31,15 +31,15 @@ def keys_at(loc: tuple[str | int, ...]) -> tuple[str, ...]:
     return tuple(field.alias or name for model in models for name, field in model.model_fields.items())
 
 
-def places_of(key: str) -> tuple[str, ...]:
+def places_of(key: str, root: type[BaseModel] = Service) -> tuple[str, ...]:
     """Return the full paths of all keys of this name, shortest first."""
-    return _places().get(key, ())
+    return _places(root).get(key, ())
 
 
 @cache
-def _places() -> dict[str, tuple[str, ...]]:
+def _places(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
-    for path in _paths(Service, ""):
+    for path in _paths(root, ""):
         found.setdefault(path.rpartition(".")[2], []).append(path)
     return {name: tuple(sorted(dict.fromkeys(paths), key=len)) for name, paths in found.items()}
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of a spec file, for editors and for check-jsonschema.
+"""The JSON Schemas of spec files and of a declared inventory, for editors and for check-jsonschema.
 
 Written with draft-07 keywords only, which is what YAML editors understand. Unset keys have no null form, and every
 key has a description and an example.
@@ -9,36 +9,51 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import BaseModel
+
+from enova.core.spec.inventory import DeclaredInventory
 from enova.core.spec.service import Service
 
 SCHEMA_ID = "urn:enova:schemas:service:v1"
+INVENTORY_SCHEMA_ID = "urn:enova:schemas:inventory:v1"
 
 _DROPPED = frozenset({"discriminator", "title"})
 
 
 def schema() -> dict[str, Any]:
     """Return the schema of one Service document."""
-    made = Service.model_json_schema(by_alias=True, ref_template="#/definitions/{model}", mode="validation")
+    made = _schema(Service, SCHEMA_ID, "Enova service")
+    model = made["properties"]["model"]
+    model |= {"anyOf": [made["definitions"]["Model"]["properties"]["id"], *model.pop("allOf")]}
+    return made
+
+
+def inventory_schema() -> dict[str, Any]:
+    """Return the schema of an inventory file."""
+    return _schema(DeclaredInventory, INVENTORY_SCHEMA_ID, "Enova inventory")
+
+
+def as_text(schema: dict[str, Any]) -> str:
+    """Return a schema as the file in schemas/ holds it."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _schema(kind: type[BaseModel], schema_id: str, title: str) -> dict[str, Any]:
+    made = kind.model_json_schema(by_alias=True, ref_template="#/definitions/{model}", mode="validation")
     definitions = {name: _draft_07(schema) for name, schema in sorted(made.pop("$defs").items())}
     root = _draft_07(made)
     properties = root.pop("properties")
     for keys in [properties, *(definition["properties"] for definition in definitions.values())]:
         _describe(keys, definitions)
-    properties["model"] |= {"anyOf": [definitions["Model"]["properties"]["id"], *properties["model"].pop("allOf")]}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "$id": SCHEMA_ID,
-        "title": "Enova service",
+        "$id": schema_id,
+        "title": title,
         **root,
         "properties": properties,
         "patternProperties": {"^x-": {"description": "Ignored: for anchors and notes.", "examples": [{}]}},
         "definitions": definitions,
     }
-
-
-def schema_text() -> str:
-    """Return the schema as the file in schemas/ holds it."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _describe(properties: dict[str, Any], definitions: dict[str, Any]) -> None:

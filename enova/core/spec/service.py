@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from ipaddress import ip_address
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, Strict, model_validator
 
@@ -22,6 +22,7 @@ from enova.core.spec.fields import (
     Word,
     key,
     section,
+    without_notes,
 )
 from enova.core.spec.gateway import Gateway
 from enova.core.spec.injection import Injection
@@ -183,13 +184,7 @@ class Service(Section):
     rollout: Rollout = section("How old replicas give way to new ones.", Rollout, {"surge": 1})
     suspend: bool = key("Leave everything as it is and change nothing.", True, False)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _without_notes(cls, value: Any) -> Any:
-        """Leave out `x-...` keys at the top: the place for anchors and for other programs' notes."""
-        if not isinstance(value, dict):
-            return value
-        return {name: item for name, item in value.items() if not str(name).startswith("x-")}
+    _ignore_notes = model_validator(mode="before")(without_notes)
 
     @model_validator(mode="after")
     def _fit_together(self) -> Service:

@@ -44,7 +44,8 @@ class Written:
 
     @classmethod
     def _with_units(cls, value: float) -> str:
-        return " or ".join(re.sub(_NUMBER, f"{value:g}", example, count=1) for example in cls.EXAMPLES[:2])
+        written = (re.sub(_NUMBER, f"{value:g}", example, count=1) for example in cls.EXAMPLES[:2])
+        return " or ".join(dict.fromkeys(written))
 
     @classmethod
     def _match(cls, text: str) -> re.Match[str]:

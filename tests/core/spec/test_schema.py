@@ -14,11 +14,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from enova.core.spec.check import check
-from enova.core.spec.schema import schema, schema_text
+from enova.core.spec.schema import as_text, inventory_schema, schema
 
 ROOT = Path(__file__).parents[3]
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 SCHEMA = schema()
+INVENTORY = inventory_schema()
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 MINIMAL: dict[str, Any] = {"metadata": {"name": "chat"}, "model": "a/b"}
 
@@ -42,9 +43,12 @@ def properties(part: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
                 yield from properties(inner, at)
 
 
-def test_the_file_in_schemas_is_current() -> None:
-    """Regenerate it with `make schema`."""
-    assert (ROOT / "schemas" / "enova.schema.json").read_text(encoding="utf-8") == schema_text()
+def test_the_files_in_schemas_are_current() -> None:
+    """Regenerate them with `make schema`."""
+    schemas = ROOT / "schemas"
+
+    assert (schemas / "enova.schema.json").read_text(encoding="utf-8") == as_text(SCHEMA)
+    assert (schemas / "inventory.schema.json").read_text(encoding="utf-8") == as_text(INVENTORY)
 
 
 def test_it_is_a_draft_07_schema_with_an_id_and_a_title() -> None:
@@ -102,6 +106,18 @@ def test_no_mapping_takes_unknown_keys_unless_its_inside_is_vllms() -> None:
         "override_generation_config",
         "speculative_config",
     }
+
+
+def test_the_schema_of_an_inventory_is_as_complete_and_as_plain() -> None:
+    text = json.dumps(INVENTORY)
+    found = dict(properties(INVENTORY))
+
+    jsonschema.Draft7Validator.check_schema(INVENTORY)
+    assert [word for word in ("$defs", "prefixItems", '"null"') if word in text] == []
+    assert [path for path, key in found.items() if not key.get("description") or not key.get("examples")] == []
+    for key in found.values():
+        for example in key["examples"]:
+            jsonschema.Draft7Validator({**key, "definitions": INVENTORY["definitions"]}).validate(example)
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)
