@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.gpu_facts import find_gpu
 from enova.core.forecast import Forecast
-from enova.core.inventory import HERE, Inventory, Pool, inventory_of
+from enova.core.inventory import THIS_HOST, Inventory, Pool, inventory_of
 from enova.core.lockfile import Entry, Lock
-from enova.core.observed import Unknown
+from enova.core.observed import Observed, Unknown
 from enova.core.plan import Note
 from enova.core.recommend.demand import BURST, Demand, demand_of, with_assumed_lengths
 from enova.core.recommend.expect import expect
@@ -29,7 +29,7 @@ from enova.core.workload.load import files_of, load_of
 from enova.errors import CannotModel, LockError
 from enova.knowledge import Knowledge, recordings
 
-FOUND = frozenset({HERE, "placement.gpu_types", "CPU", "emulated"})
+FOUND = frozenset({THIS_HOST, "placement.gpu_types", "CPU", "emulated"})
 """Sources of what is there without anybody having listed it: more of it is no reason to choose anew."""
 LOOSER = "loosen what is promised, or take what comes closest: --best-effort"
 
@@ -45,8 +45,26 @@ class Advice:
     """Whether it was chosen now, and is in no lock yet."""
     outcome: Outcome | None = None
     """The search, where one was made."""
+    gpu_names: tuple[str, ...] = ()
+    """What the chosen kind of GPU is called, by its card and by drivers."""
     notes: tuple[Note, ...] = ()
     refusals: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How to choose."""
+
+    refresh: bool = False
+    """Choose anew, whatever the lock says."""
+    locked: bool = False
+    """The lock has to hold: nothing is chosen."""
+    choose: bool = True
+    """Else what the lock holds is taken as it is, and nothing is chosen beside it."""
+    foresee: bool = True
+    """Say what users see now, and what they will see."""
+    best_effort: bool = False
+    """Where promises cannot be kept, take what comes closest."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,9 +72,8 @@ class Adviser:
     """Answers for one service after another; what is chosen for one is not there for the next."""
 
     knowledge: Knowledge
-    refresh: bool = False
-    best_effort: bool = False
-    locked: bool = False
+    observed: Observed
+    wish: Wish
     _inventory: Inventory | Unknown | None = None
     _taken: dict[str, int] = field(default_factory=dict)
 
@@ -72,11 +89,18 @@ class Adviser:
         digests = {service.name: inputs_digest(service, self.knowledge.digest) for service in ordered}
         for service in ordered:
             entry = lock.get(service.name)
-            if entry is not None and not self.refresh and self._holds(service, entry, digests[service.name]):
+            if entry is not None and not self.wish.choose:
+                _check(service, entry)
+                found[service.name] = self._advice(service, entry)
+            elif (
+                entry is not None and not self.wish.refresh and self._holds(service, entry, digests[service.name])
+            ):
                 _check(service, entry)
                 self._take(entry)
-                found[service.name] = Advice(service=service, entry=entry)
-        if self.locked:
+                found[service.name] = self._advice(service, entry)
+        if not self.wish.choose:
+            return found
+        if self.wish.locked:
             self._refuse_stale([service for service in ordered if service.name not in found])
         for service in ordered:
             if service.name not in found:
@@ -88,7 +112,7 @@ class Adviser:
 
     def question(self, service: Service) -> Question:
         """Return what is asked about a service. Raises CannotModel for what is not known."""
-        model = self.knowledge.model(service)
+        model = self.knowledge.model(service, _asks(service))
         evidence = Evidence(
             curves=self.knowledge.curves(),
             error=self.knowledge.error(service.name),
@@ -134,7 +158,7 @@ class Adviser:
         recommendation = outcome if isinstance(outcome, Recommendation) else None
         refusals: tuple[Note, ...] = ()
         if isinstance(outcome, Infeasible):
-            recommendation = outcome.fallback if self.best_effort else None
+            recommendation = outcome.fallback if self.wish.best_effort else None
             refusals = () if recommendation else (_infeasible(service, outcome),)
         if recommendation is None:
             return Advice(service=service, outcome=outcome, refusals=refusals)
@@ -150,7 +174,14 @@ class Adviser:
             max_tokens=recommendation.max_tokens,
             forecast=_forecast(question, recommendation),
         )
-        return Advice(service=service, entry=entry, fresh=True, outcome=outcome)
+        return replace(self._advice(service, entry), fresh=True, outcome=outcome)
+
+    def _advice(self, service: Service, entry: Entry) -> Advice:
+        gpu = entry.chosen.get(GPU)
+        if not isinstance(gpu, str):
+            return Advice(service=service, entry=entry)
+        card = self._card(gpu)
+        return Advice(service=service, entry=entry, gpu_names=(card.name, *card.aliases))
 
     def _demand(self, service: Service) -> Demand | None:
         injection, _ = with_assumed_lengths(service.injection)
@@ -161,7 +192,7 @@ class Adviser:
 
     def _everything(self) -> Inventory | Unknown:
         if self._inventory is None:
-            self._inventory = self.knowledge.inventory()
+            self._inventory = self.knowledge.inventory(self.observed)
         return self._inventory
 
     def inventory_of(self, service: Service) -> Inventory | Unknown:

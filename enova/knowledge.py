@@ -10,7 +10,7 @@ from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.learnt import Learnt
 from enova.core.engine.model_card import ModelCard
 from enova.core.inventory import Inventory
-from enova.core.observed import Unknown
+from enova.core.observed import Observed, Unknown
 from enova.core.simulate.results import ModelError
 from enova.core.spec import Service
 from enova.core.workload.recording import Recording
@@ -20,12 +20,12 @@ from enova.core.workload.recording import Recording
 class Knowledge:
     """Facts, and what was measured. Nothing is read until it is asked for."""
 
-    model: Callable[[Service], ModelCard]
-    """Raises CannotModel where the model is found nowhere or not understood."""
+    model: Callable[[Service, bool], ModelCard]
+    """With whether the network may be asked. Raises CannotModel for what is found nowhere or not understood."""
     gpus: Callable[[], tuple[GpuCard, ...]]
     """All there are facts for, with the prices of this installation."""
-    inventory: Callable[[], Inventory | Unknown]
-    """What there is to run on."""
+    inventory: Callable[[Observed], Inventory | Unknown]
+    """What there is to run on: as declared, or as it was observed."""
     recording: Callable[[str], Recording]
     """Traffic in a file. Raises RecordingError."""
     learnt: Callable[[str], Learnt]

@@ -13,12 +13,12 @@ from enova.core.engine.gpu_facts import find_gpu
 from enova.core.engine.start_up import EMULATED_S, start_up_s
 from enova.core.fingerprint import fingerprint
 from enova.core.forecast import Forecast
-from enova.core.inventory import HERE, Pool
+from enova.core.inventory import THIS_HOST, Pool
 from enova.core.launch import Role
 from enova.core.launches import replica_launch
 from enova.core.observed import Instance, Look, Observed, State, Unknown
 from enova.core.outlook import Outlook, interruptions_of, rollout_s_of
-from enova.core.plan import Plan
+from enova.core.plan import Action, Plan
 from enova.core.recommend.expect import expect
 from enova.core.recommend.shape import shape_with
 from enova.core.resolve import Provenance, Resolved
@@ -59,7 +59,7 @@ def _outlook(resolved: Resolved, advice: Advice, adviser: Adviser, observed: Obs
     if entry.forecast is None:
         return found
     if actions:
-        found = replace(found, rollout_s=rollout_s_of(actions, _start_up_s(resolved, adviser)))
+        found = replace(found, rollout_s=_rollout_s(resolved, adviser, actions))
     wanted = fingerprint(replica_launch(resolved))
     if len(running) == entry.forecast.replicas and all(one.fingerprint == wanted for one in running):
         return replace(found, now=entry.forecast)
@@ -67,11 +67,18 @@ def _outlook(resolved: Resolved, advice: Advice, adviser: Adviser, observed: Obs
     return replace(found, now=now, now_words=words)
 
 
+def _rollout_s(resolved: Resolved, adviser: Adviser, actions: Sequence[Action]) -> float | None:
+    try:
+        return rollout_s_of(actions, _start_up_s(resolved, adviser))
+    except CannotModel:
+        return None
+
+
 def _start_up_s(resolved: Resolved, adviser: Adviser) -> float:
     if resolved.service.engine.kind == "emulated":
         return EMULATED_S
     question = adviser.question(resolved.written)
-    pool = Pool(gpu=_wanted_gpu(resolved, adviser), per_host=resolved.service.gpus_per_replica, source=HERE)
+    pool = Pool(gpu=_wanted_gpu(resolved, adviser), per_host=resolved.service.gpus_per_replica, source=THIS_HOST)
     return start_up_s(shape_with(question, pool, _engine_of(resolved)).setup)
 
 
@@ -87,7 +94,10 @@ def _engine_of(resolved: Resolved) -> dict[str, Any]:
 def _wanted_gpu(resolved: Resolved, adviser: Adviser) -> GpuCard:
     if resolved.gpu is not None:
         return find_gpu(adviser.knowledge.gpus(), resolved.gpu)
-    return adviser.inventory_of(resolved.written).pools[0].gpu
+    inventory = adviser.inventory_of(resolved.written)
+    if isinstance(inventory, Unknown) or not inventory.pools:
+        raise CannotModel("it is not known what it runs on")
+    return inventory.pools[0].gpu
 
 
 def _now(
@@ -105,7 +115,7 @@ def _now(
         service = _service_of(resolved.written, running[0])
         question = adviser.question(service)
         gpu = _gpu_of(running[0], observed, adviser) or _wanted_gpu(resolved, adviser)
-        pool = Pool(gpu=gpu, per_host=max(1, len(running[0].devices)), source=HERE)
+        pool = Pool(gpu=gpu, per_host=max(1, len(running[0].devices)), source=THIS_HOST)
         return expect(question, shape_with(question, pool, {}), len(running), service), ""
     except (EnovaError, KeyError) as error:
         return None, f"cannot be told: {error}"

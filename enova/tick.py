@@ -1,23 +1,30 @@
-"""One pass: observe, resolve, plan, apply. Read this first.
+"""One pass: observe, advise, resolve, plan, apply. Read this first.
 
-`plan` looks at the world and decides; `apply` does what was decided. Both take everything they touch as a World.
+`plan` looks at the world and decides; `apply` does what was decided. Both take everything they touch as a World,
+and what they know as Knowledge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from enova.advise import Advice, Adviser, Wish
 from enova.core.desired import Desired
 from enova.core.launch import Role
 from enova.core.launches import desired_state
+from enova.core.lockfile import Lock
 from enova.core.observed import Observed, State
+from enova.core.outlook import Outlook
 from enova.core.plan import Plan
+from enova.core.recommend.recommendation import Outcome
 from enova.core.reconcile import reconcile, removal
 from enova.core.resolve import Resolved, resolve
 from enova.core.spec import Service
 from enova.executor import Listener, Result, execute
+from enova.knowledge import Knowledge
 from enova.observe import observe
+from enova.outlook import outlooks
 from enova.wait import Stop
 from enova.world import World
 
@@ -30,16 +37,57 @@ class Tick:
     resolved: tuple[Resolved, ...]
     desired: tuple[Desired, ...]
     plan: Plan
+    advice: Mapping[str, Advice] = field(default_factory=dict)
+    """By service."""
+    outlooks: tuple[Outlook, ...] = ()
+    """Of every service that was advised on, by name."""
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """Return the searches that were made, by service."""
+        return {name: one.outcome for name, one in self.advice.items() if one.outcome is not None}
 
 
-def plan(services: Sequence[Service], world: World, *, prune: bool = False) -> Tick:
-    """Look, and return what would have to be done for `services` to be as they are written."""
-    resolved = tuple(resolve(service) for service in services)
-    desired = tuple(desired_state(service) for service in resolved)
-    needed = {service.replica.runtime for service in desired}
-    observed = observe(world, needed=needed, gpus=any(service.replica.gpus for service in desired))
+def plan(
+    services: Sequence[Service],
+    world: World,
+    knowledge: Knowledge | None = None,
+    *,
+    lock: Lock | None = None,
+    wish: Wish = Wish(),  # noqa: B008 - frozen
+    prune: bool = False,
+) -> Tick:
+    """Look, and return what would have to be done for `services` to be as they are written.
+
+    Args:
+        services: wanted.
+        world: what is looked at.
+        knowledge: what choices and forecasts rest on; None: what is open gets its default.
+        lock: what was chosen before.
+        wish: how to choose.
+        prune: whether services that are not wanted go.
+
+    Raises:
+        LockError: a lock that was to hold does not fit.
+        SpecError, UsageError: files that services name cannot be used.
+    """
+    needed = {service.runtime for service in services}
+    observed = observe(world, needed=needed, gpus=any(service.gpus_per_replica for service in services))
+    adviser = Adviser(knowledge=knowledge, observed=observed, wish=wish) if knowledge else None
+    advice = adviser.advise(services, lock or {}) if adviser else {}
+    resolved = tuple(_resolved(service, advice.get(service.name)) for service in services)
+    desired = tuple(desired_state(one) for one in resolved)
+    planned = reconcile(desired, observed, prune=prune).with_advice(
+        notes=[note for name in sorted(advice) for note in advice[name].notes],
+        refusals=[note for name in sorted(advice) for note in advice[name].refusals],
+    )
     return Tick(
-        observed=observed, resolved=resolved, desired=desired, plan=reconcile(desired, observed, prune=prune)
+        observed=observed,
+        resolved=resolved,
+        desired=desired,
+        plan=planned,
+        advice=advice,
+        outlooks=outlooks(resolved, advice, adviser, observed, planned) if adviser and wish.foresee else (),
     )
 
 
@@ -56,3 +104,9 @@ def apply(tick: Tick, world: World, listener: Listener, stop: Stop) -> Result:
     """Do what `tick` decided. The plan must have no refusals; services that are Unknown have no actions in it."""
     gateways = [i for i in tick.observed.instances() if i.role is Role.GATEWAY and i.state is State.RUNNING]
     return execute(tick.plan, world, gateways, listener, stop)
+
+
+def _resolved(service: Service, advice: Advice | None) -> Resolved:
+    if advice is None or advice.entry is None:
+        return resolve(service)
+    return resolve(service, advice.entry.chosen, advice.entry.why, advice.gpu_names)

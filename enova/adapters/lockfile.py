@@ -17,7 +17,9 @@ def read_lock(path: Path) -> dict[str, Entry]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise LockError(f"{path}: cannot be read: {error}", hint="check the file, or restore it from git") from error
+        raise LockError(
+            f"{path}: cannot be read: {error}", hint="check the file, or restore it from git"
+        ) from error
     return lock_in(text, str(path))
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from enova.cli.options import Color, Prune, Yes, complete_path
+from enova.cli.choosing import BestEffort, Locked, Refresh, choosing
+from enova.cli.options import Color, InventoryFile, Prune, Yes, complete_path
 from enova.cli.session import session_of
 from enova.cli.settle import alone, settle, show
-from enova.cli.specs import STDIN, load_services
+from enova.cli.specs import STDIN, given_paths, load_files
 from enova.errors import PlanRefused, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ def apply(
     ] = None,
     yes: Yes = False,
     prune: Prune = False,
+    inventory: InventoryFile = None,
+    refresh: Refresh = False,
+    locked: Locked = False,
+    best_effort: BestEffort = False,
     color: Color = "auto",
 ) -> int:
     """Show the plan, ask, and carry it out. Can be interrupted and run again at any time.
@@ -54,10 +59,24 @@ def apply(
     saved = _saved_plan(paths or [])
     if saved and prune:
         raise UsageError("a saved plan already says whether to prune", hint="leave --prune out")
-    services = list(saved.services) if saved else load_services(paths, session)
+    if saved and (refresh or locked or best_effort or inventory):
+        raise UsageError("a saved plan already says what was chosen", hint="leave the options for choosing out")
+    given = [] if saved else given_paths(paths)
+    files = () if saved else load_files(given, session)
+    services = list(saved.services) if saved else [file.service for file in files]
+    how = choosing(session, files, given, inventory, refresh=refresh, locked=locked, best_effort=best_effort)
+    if saved:
+        how = how.as_saved(saved.lock)
     world = session.world()
     with alone(session, "enova apply"):
-        tick = plan(services, world, prune=saved.prune if saved else prune)
+        tick = plan(
+            services,
+            world,
+            how.knowledge,
+            lock=how.locks.entries,
+            wish=how.wish,
+            prune=saved.prune if saved else prune,
+        )
         show(tick, session, color)
         if saved and saved.checksum != tick.plan.checksum:
             raise PlanRefused(
@@ -65,7 +84,15 @@ def apply(
                 f"now it is {tick.plan.checksum}",
                 hint="what would be done now is above; save and review it with `enova plan --out FILE`",
             )
-        return settle(tick, world, session, yes=yes, color=color, question="Apply this plan?")
+        return settle(
+            tick,
+            world,
+            session,
+            yes=yes,
+            color=color,
+            question="Apply this plan?",
+            agreed=lambda: None if locked else how.locks.write(tick.advice, session),
+        )
 
 
 def _saved_plan(paths: Sequence[str]) -> SavedPlan | None:

@@ -1,4 +1,4 @@
-"""`enova plan`: what would be done, and why; nothing is changed."""
+"""`enova plan`: what would be done, and why, and what users would see of it; nothing that runs is changed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from enova.cli.options import Color, Paths, Prune
+from enova.cli.choosing import BestEffort, Locked, Refresh, choosing
+from enova.cli.options import Color, InventoryFile, Paths, Prune
 from enova.cli.session import session_of
-from enova.cli.specs import load_services
+from enova.cli.specs import given_paths, load_files
 from enova.errors import UsageError
 
 if TYPE_CHECKING:
     from enova.tick import Tick
+
+_CHARTS = (".png", ".svg", ".html")
 
 
 def plan(
@@ -28,12 +31,30 @@ def plan(
         Path | None, typer.Option("--out", metavar="FILE", help="Save the plan, for `enova apply FILE`.")
     ] = None,
     prune: Prune = False,
+    inventory: InventoryFile = None,
+    refresh: Refresh = False,
+    locked: Locked = False,
+    best_effort: BestEffort = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what else was considered, and why it lost. Chooses anew.")
+    ] = False,
+    chart: Annotated[
+        Path | None,
+        typer.Option(
+            "--chart",
+            metavar="FILE",
+            help="Draw cost against latency into a .png, .svg or .html file. Chooses anew.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Say which values were filled in, and by whom.")
     ] = False,
     color: Color = "auto",
 ) -> int:
-    """Show what would have to be done, and why. Changes nothing.
+    """Show what would have to be done, why, and what users will see and you will pay. Changes nothing that runs.
+
+    What specs leave open is chosen: the cheapest way to keep every promise under the traffic that is stated, on
+    what there is to run on. Choices are kept in enova.lock beside the specs and stay until the specs change.
 
     Exits with 0 if all is as it should be, 2 if changes are pending, 1 if something is wrong, could not be looked
     at or is refused, and 64 if called wrongly.
@@ -42,30 +63,58 @@ def plan(
     Examples:
       $ enova plan
       $ enova plan specs/chat.yaml -o markdown
+      $ enova plan --inventory inventory.yaml --explain
       $ enova plan --out plan.json && enova apply plan.json
     """
+    from enova.render.explain import explain_text
     from enova.render.plan import plan_markdown, plan_text
     from enova.tick import plan as make_plan
 
     session = session_of(ctx)
-    tick = make_plan(load_services(paths, session), session.world(), prune=prune)
+    if chart is not None and chart.suffix not in _CHARTS:
+        raise UsageError(f"--chart: {chart} is none of {', '.join(_CHARTS)}")
+    given = given_paths(paths)
+    files = load_files(given, session)
+    services = [file.service for file in files]
+    how = choosing(session, files, given, inventory, refresh=refresh, locked=locked, best_effort=best_effort)
+    if explain or chart is not None:
+        how = how.anew()
+    tick = make_plan(services, session.world(), how.knowledge, lock=how.locks.entries, wish=how.wish, prune=prune)
+    if not locked:
+        how.locks.write(tick.advice, session)
+    if chart is not None:
+        from enova.render.pareto import draw_pareto
+
+        draw_pareto(tick.outcomes, chart)
+        session.say(f"drawn: {chart}")
     if out is not None:
         _save(tick, out, prune=prune)
         session.say(f"saved; apply it with: enova apply {out}")
     if output == "json":
         session.stdout.write(_json(tick, prune=prune))
     elif output == "markdown":
-        session.stdout.write(plan_markdown(tick.plan, tick.resolved))
+        session.stdout.write(plan_markdown(tick.plan, tick.resolved, tick.outlooks))
     else:
-        session.show(plan_text(tick.plan, tick.resolved, verbose=verbose), color)
+        if explain:
+            session.show(explain_text(tick.outcomes), color)
+        session.show(plan_text(tick.plan, tick.resolved, tick.outlooks, verbose=verbose), color)
     return tick.plan.exit_code
 
 
 def _json(tick: Tick, *, prune: bool) -> str:
     from enova import __version__
     from enova.core.planfile import to_json
+    from enova.render.explain import explained_as_data
+    from enova.render.outlook import outlook_as_data, total_as_data
 
-    data = to_json(tick.plan, tick.resolved, prune=prune, enova_version=__version__)
+    lock = {name: one.entry for name, one in tick.advice.items() if one.entry is not None}
+    data = to_json(tick.plan, tick.resolved, lock, prune=prune, enova_version=__version__)
+    data["forecast"] = {
+        "services": {one.service: outlook_as_data(one) for one in tick.outlooks},
+        "total": total_as_data(tick.outlooks),
+    }
+    if considered := explained_as_data(tick.outcomes):
+        data["considered"] = considered
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -28,19 +28,30 @@ def show(tick: Tick, session: Session, color: str) -> None:
     """Print the plan."""
     from enova.render.plan import plan_text
 
-    session.show(plan_text(tick.plan, tick.resolved), color)
+    session.show(plan_text(tick.plan, tick.resolved, tick.outlooks), color)
 
 
-def settle(tick: Tick, world: World, session: Session, *, yes: bool, color: str, question: str) -> int:
-    """Carry out a plan that was shown, and return the exit code."""
+def settle(
+    tick: Tick,
+    world: World,
+    session: Session,
+    *,
+    yes: bool,
+    color: str,
+    question: str,
+    agreed: Callable[[], None] = lambda: None,
+) -> int:
+    """Carry out a plan that was shown, and return the exit code. `agreed` is called before the first effect."""
     if tick.plan.refusals:
         raise PlanRefused("the plan is refused, so nothing was done", hint="the reasons are above")
     could_not_look = 1 if tick.plan.unknowns else 0
     if not tick.plan.actions:
+        agreed()
         return could_not_look
     if not yes and not _agreed(session, question):
         session.say("nothing was changed")
         return 1
+    agreed()
     return _carry_out(tick, world, session, color) or could_not_look
 
 

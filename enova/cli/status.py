@@ -7,9 +7,10 @@ from pathlib import Path
 
 import typer
 
+from enova.cli.choosing import choosing
 from enova.cli.options import Color, Paths, TextOrJson
 from enova.cli.session import session_of
-from enova.cli.specs import DEFAULT_FOLDER, load_services
+from enova.cli.specs import DEFAULT_FOLDER, given_paths, load_files
 
 
 def status(ctx: typer.Context, paths: Paths = None, output: TextOrJson = "text", color: Color = "auto") -> int:
@@ -32,7 +33,11 @@ def status(ctx: typer.Context, paths: Paths = None, output: TextOrJson = "text",
     session = session_of(ctx)
     world = session.world()
     if paths or Path(DEFAULT_FOLDER).is_dir():
-        tick = make_plan(load_services(paths, session), world)
+        given = given_paths(paths)
+        files = load_files(given, session)
+        how = choosing(session, files, given, None).as_kept(foresee=False)
+        services = [file.service for file in files]
+        tick = make_plan(services, world, how.knowledge, lock=how.locks.entries, wish=how.wish)
         found = status_of(tick.observed, now=session.now(), desired=tick.desired, plan=tick.plan)
     else:
         observed = observe(world, needed=set(world.runtimes), gpus=False)

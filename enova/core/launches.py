@@ -23,14 +23,7 @@ Show = Callable[[str, str], str]
 CACHE_DIR = "/var/cache/huggingface"
 """Where a container keeps what it downloads; HF_HOME points here."""
 CACHE_VOLUME = "enova-models"
-NOT_ACTED_ON = (
-    "budget.cost",
-    "injection",
-    "placement.hosts",
-    "scaling.idle_to_zero",
-    "scaling.max",
-    "slo",
-)
+NOT_ACTED_ON = ("placement.hosts", "scaling.idle_to_zero")
 """Fields of the spec that no part of Enova uses yet. Silence would let users think their promise is kept."""
 SHM_BYTES = 2 * 2**30
 """Docker's 64 MiB of /dev/shm is too little: vLLM's executor refuses to start below 160 MiB, NCCL wants more."""
@@ -46,7 +39,7 @@ def desired_state(resolved: Resolved) -> Desired:
         replicas=resolved.replicas,
         rollout=_rollout(service),
         suspended=service.suspend,
-        gpu_types=(resolved.gpu,) if resolved.gpu else tuple(service.placement.gpu_types),
+        gpu_types=resolved.gpu_names or tuple(service.placement.gpu_types),
         device_ids=tuple(service.placement.devices),
         max_gpus=service.budget.gpus,
         notes=_notes(resolved),

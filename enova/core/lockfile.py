@@ -33,8 +33,8 @@ from enova.errors import EnovaError, LockError
 VERSION = 1
 NAME = "enova.lock"
 HEADER = """\
-# What Enova chose where the specs leave something open, and what it expects of it. Made by `enova plan`: keep it in
-# git beside the specs, and do not edit it. `enova plan --refresh` chooses anew.
+# What Enova chose where the specs leave something open, and what it expects of it. Made by `enova plan`: keep it
+# in git beside the specs, and do not edit it. `enova plan --refresh` chooses anew.
 """
 
 
@@ -100,7 +100,11 @@ def _section(name: str, entry: Entry) -> str:
         tables |= dict(_forecast_tables(entry.forecast))
     for table, values in tables.items():
         if values or table == "chosen":
-            lines += ["", f"[{key}.{table}]", *(f"{_key(item)} = {_value(values[item])}" for item in sorted(values))]
+            lines += [
+                "",
+                f"[{key}.{table}]",
+                *(f"{_key(item)} = {_value(values[item])}" for item in sorted(values)),
+            ]
     return "\n".join(lines) + "\n"
 
 

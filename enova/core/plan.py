@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -129,6 +130,10 @@ class Plan:
         parts = [f"{count[verb]} to {word}" for verb, word in words.items()]
         parts += [f"{count[verb]} to {word}" for verb, word in rest.items() if count[verb]]
         return f"Plan: {', '.join(parts)}"
+
+    def with_advice(self, notes: Iterable[Note], refusals: Iterable[Note]) -> Plan:
+        """Return the plan with what choosing has to say beside it."""
+        return replace(self, notes=(*self.notes, *notes), refusals=(*self.refusals, *refusals))
 
     def __str__(self) -> str:
         lines = [str(action) for action in self.actions]

@@ -12,7 +12,8 @@ The shape is stable; `schema_version` counts its breaking changes:
     actions          [{verb, target, service, cause, changes: [{field, old, new}], impact, wave, emulated}]
     notes, unknowns, refusals
                      [{service, message, hint}]
-    resolved         {service: [{field, value, provenance}]}: who decided what
+    resolved         {service: [{field, value, provenance, why}]}: who decided what
+    chosen           {lock: text of a lock file}: what was chosen where specs leave something open; {}: nothing
     services         the specs, as far as they were written
 
 It names secrets by reference only, as the specs do.
@@ -23,14 +24,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
+from enova.core.lockfile import Lock, lock_in, lock_text
 from enova.core.plan import Action, Note, Plan
 from enova.core.resolve import Choice, Resolved
 from enova.core.spec import Service
-from enova.errors import PlanRefused
+from enova.errors import LockError, PlanRefused
 
 SCHEMA_VERSION = 1
 KIND = "Plan"
@@ -44,10 +47,13 @@ class SavedPlan:
     services: tuple[Service, ...]
     prune: bool
     checksum: str
+    lock: Lock
 
 
-def to_json(plan: Plan, resolved: Sequence[Resolved], *, prune: bool, enova_version: str) -> dict[str, Any]:
-    """Return the plan and what it was made from."""
+def to_json(
+    plan: Plan, resolved: Sequence[Resolved], lock: Lock = MappingProxyType({}), *, prune: bool, enova_version: str
+) -> dict[str, Any]:
+    """Return the plan and what it was made from. `lock` is what was chosen, and is in force when it is applied."""
     return {
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
@@ -61,6 +67,7 @@ def to_json(plan: Plan, resolved: Sequence[Resolved], *, prune: bool, enova_vers
         "unknowns": [_note(note) for note in plan.unknowns],
         "refusals": [_note(note) for note in plan.refusals],
         "resolved": {one.service.name: [_choice(choice) for choice in one.choices] for one in resolved},
+        "chosen": {"lock": lock_text(lock)} if lock else {},
         "services": [_service(one.written) for one in resolved],
     }
 
@@ -92,7 +99,7 @@ def from_json(text: str) -> SavedPlan:
     services, prune, checksum = data.get("services"), data.get("prune"), data.get("checksum")
     if not isinstance(services, list) or not isinstance(prune, bool) or not isinstance(checksum, str):
         raise PlanRefused("the saved plan is damaged: services, prune or checksum is missing", hint=MAKE_ANEW)
-    return SavedPlan(tuple(_read_service(item) for item in services), prune, checksum)
+    return SavedPlan(tuple(_read_service(item) for item in services), prune, checksum, _read_lock(data))
 
 
 def _service(service: Service) -> dict[str, Any]:
@@ -106,6 +113,17 @@ def _read_service(data: Any) -> Service:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise PlanRefused(f"the saved plan is damaged: {place}: {first['msg']}", hint=MAKE_ANEW) from error
+
+
+def _read_lock(data: dict[str, Any]) -> Lock:
+    chosen = data.get("chosen")
+    text = chosen.get("lock") if isinstance(chosen, dict) else None
+    if not isinstance(text, str):
+        return {}
+    try:
+        return lock_in(text, "the saved plan")
+    except LockError as error:
+        raise PlanRefused(f"the saved plan is damaged: {error.message}", hint=MAKE_ANEW) from error
 
 
 def _action(action: Action) -> dict[str, Any]:
@@ -126,4 +144,4 @@ def _note(note: Note) -> dict[str, str]:
 
 
 def _choice(choice: Choice) -> dict[str, Any]:
-    return {"field": choice.field, "value": choice.value, "provenance": str(choice.provenance)}
+    return {"field": choice.field, "value": choice.value, "provenance": str(choice.provenance), "why": choice.why}

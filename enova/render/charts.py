@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from io import StringIO
 from pathlib import Path
@@ -34,8 +34,8 @@ _WIDTH, _PANEL_HEIGHT = 11.0, 3.1
 _TITLE_LENGTH = 130
 
 
-def draw(forecasts: Sequence[Forecast], file: Path) -> None:
-    """Draw forecasts into a file whose suffix says its form; a .png or .svg holds the panels of all of them.
+def saved(file: Path, picture: Callable[[], Picture], page: Callable[[], str]) -> None:
+    """Write a picture, or for .html a page, in the style all of them have.
 
     Raises UsageError if matplotlib is not installed, or the file cannot be written.
     """
@@ -46,29 +46,45 @@ def draw(forecasts: Sequence[Forecast], file: Path) -> None:
     try:
         with mpl.rc_context(_STYLE):
             if file.suffix == ".html":
-                file.write_text(_page(forecasts), encoding="utf-8")
+                file.write_text(page(), encoding="utf-8")
             else:
-                picture = _picture(forecasts, titled=True)
-                picture.savefig(file, dpi=144, metadata={"Date": None} if file.suffix == ".svg" else None)
+                picture().savefig(file, dpi=144, metadata={"Date": None} if file.suffix == ".svg" else None)
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _page(forecasts: Sequence[Forecast]) -> str:
+def page_of(title: str, body: str) -> str:
     """Return a page that needs nothing else: no scripts, no fonts, no network."""
+    return _PAGE.format(title=escape(title), body=body)
+
+
+def inline(picture: Picture, label: str, prefix: str) -> str:
+    """Return a picture as part of a page; `prefix` keeps the names within it apart from other pictures'."""
+    svg = StringIO()
+    picture.savefig(svg, format="svg", metadata={"Date": None})
+    # What comes before the element itself has no place inside a page.
+    drawn = _NAMES.sub(rf"\g<1>{prefix}-", svg.getvalue().partition("<svg")[2])
+    return f"<figure><svg role='img' aria-label='{escape(label, quote=True)}'{drawn}</figure>"
+
+
+def draw(forecasts: Sequence[Forecast], file: Path) -> None:
+    """Draw forecasts into a file whose suffix says its form; a .png or .svg holds the panels of all of them.
+
+    Raises UsageError if matplotlib is not installed, or the file cannot be written.
+    """
+    saved(file, lambda: _picture(forecasts, titled=True), lambda: _page(forecasts))
+
+
+def _page(forecasts: Sequence[Forecast]) -> str:
     parts = []
     for number, forecast in enumerate(forecasts):
-        svg = StringIO()
-        _picture([forecast], titled=False).savefig(svg, format="svg", metadata={"Date": None})
-        # What comes before the element itself has no place inside a page.
-        drawn = _NAMES.sub(rf"\g<1>f{number}-", svg.getvalue().partition("<svg")[2])
+        drawn = inline(_picture([forecast], titled=False), _title(forecast), f"f{number}")
         table = forecasts_text([forecast]).plain
         parts.append(
             f"<section><h2>{escape(_title(forecast))}</h2><p>{escape(traffic_words(forecast.load))}</p>"
-            f"<figure><svg role='img' aria-label='{escape(_title(forecast), quote=True)}'{drawn}</figure>"
-            f"<pre>{escape(table)}</pre></section>"
+            f"{drawn}<pre>{escape(table)}</pre></section>"
         )
-    return _PAGE.format(body="\n".join(parts))
+    return page_of("Enova forecast", "\n".join(parts))
 
 
 _NAMES = re.compile(r'(\bid="|xlink:href="#|url\(#)')
@@ -76,7 +92,7 @@ _NAMES = re.compile(r'(\bid="|xlink:href="#|url\(#)')
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Enova forecast</title>
+<title>{title}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; color: #24292f; }}
 body {{ max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }}

@@ -9,8 +9,10 @@ from html import escape
 
 from rich.text import Text
 
+from enova.core.outlook import Outlook
 from enova.core.plan import SYMBOLS, Action, Note, Plan, Verb
 from enova.core.resolve import Resolved
+from enova.render.outlook import outlook_markdown, outlook_text, total_text
 
 STYLES = {
     Verb.CREATE: "green",
@@ -24,30 +26,38 @@ MARKDOWN_ROWS_MAX = 200
 """A comment on GitHub ends at 65,536 characters."""
 
 
-def plan_text(plan: Plan, resolved: Sequence[Resolved] = (), *, verbose: bool = False) -> Text:
-    """Return one line per action under its service, then what else is to be known, then the summary.
+def plan_text(
+    plan: Plan, resolved: Sequence[Resolved] = (), outlooks: Sequence[Outlook] = (), *, verbose: bool = False
+) -> Text:
+    """Return one line per action under its service and what is forecast, then remarks, then the summary.
 
-    `verbose` adds who decided which value.
+    Forecasts are of services that change; `verbose` adds those of the others, and who decided which value.
     """
     emulated = emulated_services(plan, resolved)
     text = Text()
     by_service = itertools.groupby(plan.actions, key=lambda action: action.service)
     groups = {service: list(actions) for service, actions in by_service}
     choices = {one.service.name: one.choices for one in resolved} if verbose else {}
-    for service in sorted({*groups, *choices}):
+    foreseen = {one.service: one for one in outlooks if verbose or one.service in groups or one.fresh}
+    by_name = {one.service.name: one for one in resolved}
+    for service in sorted({*groups, *choices, *foreseen}):
         text.append(service, "bold").append(" (emulated)\n" if service in emulated else "\n")
         for choice in choices.get(service, ()):
             text.append(f"  {choice.field}: {_value(choice.value)} ({choice.provenance})\n", "dim")
         for action in groups.get(service, ()):
             text.append(f"  {action}\n", STYLES[action.verb])
+        if service in foreseen:
+            outlook_text(text, foreseen[service], by_name[service])
         text.append("\n")
     for kind, style, notes in _remarks(plan):
         for note in notes:
             text.append(f"{kind}: ", style).append(f"{note}\n")
+    if total := total_text(outlooks) if foreseen else "":
+        text.append(f"{total}\n")
     return text.append(plan.summary, "bold").append("\n")
 
 
-def plan_markdown(plan: Plan, resolved: Sequence[Resolved] = ()) -> str:
+def plan_markdown(plan: Plan, resolved: Sequence[Resolved] = (), outlooks: Sequence[Outlook] = ()) -> str:
     """Return a compact table for a comment on a pull request, with the checksum that was reviewed."""
     emulated = emulated_services(plan, resolved)
     lines = ["<!-- enova plan -->", f"**{escape(plan.summary)}**", ""]
@@ -57,6 +67,13 @@ def plan_markdown(plan: Plan, resolved: Sequence[Resolved] = ()) -> str:
         if len(plan.actions) > MARKDOWN_ROWS_MAX:
             lines.append(f"| | and {len(plan.actions) - MARKDOWN_ROWS_MAX} more | | |")
         lines.append("")
+    by_name = {one.service.name: one for one in resolved}
+    touched = {action.service for action in plan.actions}
+    for one in outlooks:
+        if one.service in touched or one.fresh:
+            lines += outlook_markdown(one, by_name[one.service])
+    if total := total_text(outlooks):
+        lines += [escape(total, quote=False), ""]
     remarks = [f"- **{kind}** {_cell(str(note))}" for kind, _, notes in _remarks(plan) for note in notes]
     lines += [*remarks, ""] if remarks else []
     return "\n".join([*lines, f"Checksum `{plan.checksum}`", ""])

@@ -29,11 +29,12 @@ def traffic_words(load: Load) -> str:
 def traffic_parts(load: Load) -> list[str]:
     """Return the words for its arrivals and for each class, or those for both where there are no classes."""
     kinds = [_kind_words(kind) for kind in load.injection.classes or (load.injection,)]
-    arrivals = _arrival_words(load.arrival)
+    arrivals = arrival_words(load.arrival)
     return [arrivals, *kinds] if load.injection.classes else [f"{arrivals}; {kinds[0]}"]
 
 
-def _arrival_words(arrival: Arrival) -> str:
+def arrival_words(arrival: Arrival) -> str:
+    """Return when requests come: `poisson 20/s`."""
     match arrival:
         case ClosedLoop():
             thinking = f" and think for {arrival.think_time}" if arrival.think_time else ""

@@ -48,7 +48,7 @@ def fit_of(setup: EngineSetup) -> Fit:
 
 
 def most_of_memory(setup: EngineSetup) -> float:
-    """Return the highest gpu_memory_utilization to advise, in hundredths: what CUDA leaves, and no more than all."""
+    """Return the highest gpu_memory_utilization to advise, in hundredths: no more than CUDA leaves."""
     return math.floor(100 * min(MOST_ASKED_FOR, 1 - _context_bytes(setup) / setup.gpu.memory_bytes)) / 100
 
 

@@ -1,8 +1,8 @@
-"""How long an engine takes from its start until it serves: a rough figure, for plans to say how long a change takes.
+"""How long an engine takes from its start until it serves: roughly, for plans to say how long a change takes.
 
-Measured of vLLM on two H100 with Qwen3-32B, by llm-d's autoscaler guides: 65 s until the engine initialises, 11 s for
-33 GB of weights to each GPU, 33 s to compile, 8 s to capture graphs. Images and weights that are still to be downloaded
-come on top, and are not known.
+Measured of vLLM on two H100 with Qwen3-32B, by llm-d's autoscaler guides: 65 s until the engine initialises, 11 s
+for 33 GB of weights to each GPU, 33 s to compile, 8 s to capture graphs. Images and weights that are still to be
+downloaded come on top, and are not known.
 """
 
 from __future__ import annotations

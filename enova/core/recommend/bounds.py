@@ -1,6 +1,6 @@
 """What a replica can do at best, in microseconds of arithmetic instead of a simulation: it prunes, nothing else.
 
-A request costs its share of the steps that make its answer, and what its prompt adds to the steps it is computed in.
+A request costs its share of the steps that make its answer, and what its prompt adds to steps.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ BURST = 1.2
 ASSUMED_PROMPT = Lognormal(distribution="lognormal", mean=1155, std=1109, max=16_000)
 ASSUMED_OUTPUT = Lognormal(distribution="lognormal", mean=211, std=163, max=1000)
 """Where a spec says how often requests come but not how long they are: a public conversation service. Means,
-deviations and longest of Azure's LLM inference trace of November 2023, conversations (Patel et al. 2024, CC-BY)."""
+deviations and longest of the conversations in Azure's LLM inference trace of November 2023 (CC-BY)."""
 ASSUMPTION = (
     "lengths of requests are not stated: assumed are those of Azure's public conversation trace "
     "(prompts of 1,155 tokens, answers of 211 in the mean)"

@@ -1,4 +1,4 @@
-"""What is expected of a service as it is run: the whole fleet behind its router, under the traffic that is stated."""
+"""What is expected of a service as it is run: its fleet behind the router, under the traffic that is stated."""
 
 from __future__ import annotations
 

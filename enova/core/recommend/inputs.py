@@ -1,7 +1,7 @@
 """Digests of what choices depend on: as long as they stay, nothing is chosen anew.
 
-What changes with Enova itself (facts, coefficients, the search) stays out: an upgrade must not re-choose. Paths stay
-out too, for the same specs lie elsewhere on another machine; what is in the files counts.
+What changes with Enova itself (facts, coefficients, the search) stays out: an upgrade must not re-choose. Paths
+stay out too, for the same specs lie elsewhere on another machine; what is in the files counts.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def nearest_of(
     closest: Trial | None,
     rentable: Inventory,
 ) -> Iterator[Nearest]:
-    """Yield changes, each of which is enough by itself: more budget, looser promises, less traffic, another GPU."""
+    """Yield changes, each enough by itself: more budget, looser promises, less traffic, another GPU."""
     richer = search(bench, shapes, replace(allowed, gpus=None, usd_per_h=None, most=None)).best
     if richer is not None:
         yield from _limits(richer, allowed)

@@ -26,7 +26,7 @@ from enova.core.recommend.recommendation import (
 )
 from enova.core.recommend.search import Found, search
 from enova.core.recommend.shape import Lost, Shape, shapes_of
-from enova.core.recommend.trial import REQUESTS, Bench, Trial
+from enova.core.recommend.trial import REQUESTS, Bench
 from enova.core.simulate.forecast import WARM_UP, Conditions, run_of
 from enova.core.simulate.results import Metric
 
@@ -203,18 +203,15 @@ def _max_tokens(demand: Demand) -> dict[str, int]:
 def _points(bench: Bench) -> tuple[Point, ...]:
     """Return what was tried with whole replicas under the burst, for a picture of cost against latency."""
     promises = bench.question.promises
+    metric, statistic = promises[0][:2] if promises else (Metric.TTFT, "p95")
     found: list[Point] = []
     for (_, replicas, times), trial in bench.trials.items():
         price = trial.shape.usd_per_h
         if price is None or replicas != int(replicas) or times != bench.demand.burst:
             continue
-        metric, statistic = _hardest(trial) if promises else (Metric.TTFT, "p95")
         value, band = trial.results.of(metric, statistic)
         if math.isfinite(value) and trial.results.served:
-            found.append(Point(trial.shape.words, int(replicas), price * replicas, value, band.high, trial.kept))
+            latency = f"{metric}.{statistic}"
+            count = int(replicas)
+            found.append(Point(trial.shape.words, count, price * count, latency, value, band.high, trial.kept))
     return tuple(sorted(found))
-
-
-def _hardest(trial: Trial) -> tuple[Metric, str]:
-    promise = trial.promises[0]
-    return promise.metric, promise.statistic

@@ -1,4 +1,4 @@
-"""What comes out of a recommendation: choices with reasons, or the constraint that binds and the nearest way out."""
+"""What comes out of a recommendation: choices with reasons, or what binds and the nearest ways out."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ class Point(NamedTuple):
     words: str
     replicas: int
     usd_per_h: float
+    """Of all replicas."""
+    latency: str
+    """Which: `ttft.p95`."""
     value_s: float
-    """Of the promise that is hardest to keep."""
     high_s: float
     """The bad end of its band."""
     kept: bool

@@ -236,7 +236,7 @@ def _seats(bench: Bench, shape: Shape, target_s: float) -> list[int]:
 
 def _rounded(seats: int) -> int:
     """Return a number of seats people would write: a power of two, or one and a half times one."""
-    power = 2 ** (seats.bit_length() - 1)
+    power = 1 << (seats.bit_length() - 1)
     return power + power // 2 if seats >= power + power // 2 > power else power
 
 

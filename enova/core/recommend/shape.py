@@ -171,7 +171,7 @@ def _starting(question: Question, pool: Pool, chosen: dict[str, Any]) -> Shape |
 
 
 def _remedies(question: Question, shape: Shape) -> Iterator[dict[str, Any]]:
-    """Yield changes that may let it start: a shorter length that still holds the requests, another share of memory."""
+    """Yield changes that may let it start: a length that still holds the requests, another share of memory."""
     service, wanted = question.service, question.demand.longest if question.demand else 1
     shares: list[float | None] = [None]
     if not pinned(service, "engine.gpu_memory_utilization") and shape.setup.gpu.vendor != "cpu":
