@@ -58,6 +58,9 @@ def _is_held(gpu: Gpu, held: frozenset[str]) -> bool:
 
 
 def _is_in_use(gpu: Gpu) -> bool:
+    if gpu.memory_bytes is None or gpu.used_bytes is None:
+        # Free only if it is known that nothing runs on it.
+        return gpu.processes != ()
     return gpu.used_bytes > FOREIGN_USE * gpu.memory_bytes
 
 

@@ -140,8 +140,10 @@ def _left_out(gpu: Gpu, reason: str) -> str:
     return f"GPU {gpu.index} ({gpu.name}) is left out: {reason}"
 
 
-def _as_reported(card: GpuCard, memory_bytes: int) -> GpuCard:
+def _as_reported(card: GpuCard, memory_bytes: int | None) -> GpuCard:
     """Return the card with the memory of this GPU, which differs with ECC and between makers' variants."""
+    if memory_bytes is None:
+        return card
     is_usual = card.memory_bytes <= memory_bytes <= card.memory_bytes * (1 + CUDA_KEEPS)
     return card if is_usual else replace(card, memory_bytes=memory_bytes)
 

@@ -127,8 +127,9 @@ class Gpu:
     """NVML UUID."""
     index: int
     name: str
-    memory_bytes: int
-    used_bytes: int = 0
+    memory_bytes: int | None
+    """None where the driver does not tell, as of a GPU that shares the memory of its host."""
+    used_bytes: int | None = 0
     processes: tuple[GpuProcess, ...] | Unknown = ()
     """By pid. Those of other containers may not be seen from inside one, while their memory is."""
     links: tuple[GpuLink, ...] = ()

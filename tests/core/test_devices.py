@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from enova.core.devices import foreign_gpus, free_gpus, holders, take
-from enova.core.observed import State
+from enova.core.observed import GpuProcess, State, Unknown
 from tests.staging import GIB, gpus, instance, replica
 
 
@@ -34,6 +34,17 @@ def test_a_gpu_is_a_strangers_if_it_is_in_use_and_none_of_ours_holds_it() -> Non
     seen = [replace(used, used_bytes=5 * GIB), replace(ours, used_bytes=70 * GIB), idle]
 
     assert [gpu.index for gpu in foreign_gpus(seen, [instance(replica(devices=("GPU-1",)))])] == [2]
+
+
+@pytest.mark.parametrize(
+    ("processes", "is_free"), [((), True), ((GpuProcess(pid=1),), False), (Unknown("not supported"), False)]
+)
+def test_a_gpu_whose_memory_is_not_known_is_free_if_it_is_known_that_nothing_runs_on_it(
+    processes: tuple[GpuProcess, ...] | Unknown, is_free: bool
+) -> None:
+    seen = gpus(1, memory_bytes=None, used_bytes=None, processes=processes)
+
+    assert (bool(free_gpus(seen, [])), bool(foreign_gpus(seen, []))) == (is_free, not is_free)
 
 
 def test_who_of_ours_holds_a_gpu_is_told_by_target() -> None:

@@ -60,6 +60,11 @@ class TestHere:
 
         assert found.gpu == replace(H100, memory_bytes=round(memory_gib * GIB))
 
+    def test_a_gpu_whose_memory_is_not_known_has_that_of_its_facts(self) -> None:
+        [gpu] = gpus(1, memory_bytes=None, used_bytes=None)
+
+        assert inventory_here([gpu], CARDS).pools[0].gpu == H100
+
     def test_gpus_of_a_kind_with_different_memory_are_two_pools(self) -> None:
         seen = [one("NVIDIA H100 80GB HBM3", 0), one("NVIDIA H100 80GB HBM3", 1, 64)]
 
