@@ -6,6 +6,7 @@ EnovaError
 │   ├── RecordingError    the same of traces and datasets
 │   └── InventoryError    the same of a declared inventory
 ├── UsageError       the command was called in a way that cannot work
+├── LockError        a lock file cannot be used, or does not fit the specs
 ├── CannotModel      there are no facts for a GPU or a model, or its architecture is not understood
 ├── PlanRefused      the plan is unsafe, or the world moved since it was made
 ├── ObserveError     could not look; nothing may be concluded from it      (retryable)
@@ -84,6 +85,10 @@ class UsageError(EnovaError):
     """The command line asks for something that cannot be done. Exits 64 (EX_USAGE), never 2."""
 
     exit_code = 64
+
+
+class LockError(EnovaError):
+    """A lock file is damaged, or was to hold and does not fit the specs any more."""
 
 
 class CannotModel(EnovaError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from enova.core.engine.step_time import Origin
-from enova.core.simulate.promises import Promise, Verdict
-from enova.core.simulate.results import Figure
+from enova.core.simulate.promises import Promise, Verdict, verdict_of
+from enova.core.simulate.results import Figure, Metric, Results
 
+SHOWN = (Metric.TTFT, Metric.TPOT, Metric.E2E)
 STATISTICS = ("mean", "p50", "p95", "p99")
 """Of each latency, beside those that are promised."""
 
@@ -55,3 +56,50 @@ class Forecast:
             return None
         kept = sum(one.verdict in (Verdict.KEPT, Verdict.LIKELY) for one in self.expected)
         return kept / len(self.expected)
+
+
+def forecast_of(
+    results: Results,
+    promises: Sequence[Promise],
+    *,
+    gpu: str,
+    gpus: int,
+    replicas: int,
+    usd_per_h: float | None,
+    notes: tuple[str, ...] = (),
+) -> Forecast:
+    """Return what a simulated run says of a service that costs so much."""
+    figures = {
+        f"{metric}.{statistic}": latency.of(statistic)
+        for metric, latency in results.latencies.items()
+        if metric in SHOWN
+        for statistic in STATISTICS
+    }
+    figures |= {
+        f"{promise.metric}.{promise.statistic}": results.of(promise.metric, promise.statistic)
+        for promise in promises
+    }
+    figures |= {"output_tokens_per_s": results.output_tokens_per_s, "requests_per_s": results.requests_per_s}
+    if results.goodput is not None:
+        figures |= {"goodput.per_s": results.goodput.per_s, "goodput.share": results.goodput.share}
+    tokens_per_h = 3600 * results.output_tokens_per_s.value
+    return Forecast(
+        origin=results.origin,
+        gpu=gpu,
+        gpus=gpus,
+        replicas=replicas,
+        figures=dict(sorted(figures.items())),
+        expected=tuple(
+            Expected(
+                promise=promise,
+                figure=results.of(promise.metric, promise.statistic),
+                verdict=verdict_of(results, promise),
+            )
+            for promise in promises
+        ),
+        utilisation=results.utilisation,
+        kv_use=results.kv_use_mean,
+        usd_per_h=usd_per_h,
+        usd_per_million_tokens=1e6 * usd_per_h / tokens_per_h if usd_per_h is not None and tokens_per_h else None,
+        notes=notes,
+    )

@@ -16,6 +16,9 @@ THIS_HOST = "this host"
 CUDA_KEEPS = 0.04
 """NVML tells up to this share more memory than CUDA does, which is what engines count from and facts hold."""
 
+HERE = "this host"
+"""The source of what NVML shows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:

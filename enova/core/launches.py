@@ -46,7 +46,7 @@ def desired_state(resolved: Resolved) -> Desired:
         replicas=resolved.replicas,
         rollout=_rollout(service),
         suspended=service.suspend,
-        gpu_types=tuple(service.placement.gpu_types),
+        gpu_types=(resolved.gpu,) if resolved.gpu else tuple(service.placement.gpu_types),
         device_ids=tuple(service.placement.devices),
         max_gpus=service.budget.gpus,
         notes=_notes(resolved),

@@ -61,7 +61,7 @@ def to_json(plan: Plan, resolved: Sequence[Resolved], *, prune: bool, enova_vers
         "unknowns": [_note(note) for note in plan.unknowns],
         "refusals": [_note(note) for note in plan.refusals],
         "resolved": {one.service.name: [_choice(choice) for choice in one.choices] for one in resolved},
-        "services": [_service(one.service) for one in resolved],
+        "services": [_service(one.written) for one in resolved],
     }
 
 

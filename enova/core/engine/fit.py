@@ -47,6 +47,11 @@ def fit_of(setup: EngineSetup) -> Fit:
     return Fit(memory_of(setup), reason, tuple(_remedies(setup)) if reason else ())
 
 
+def most_of_memory(setup: EngineSetup) -> float:
+    """Return the highest gpu_memory_utilization to advise, in hundredths: what CUDA leaves, and no more than all."""
+    return math.floor(100 * min(MOST_ASKED_FOR, 1 - _context_bytes(setup) / setup.gpu.memory_bytes)) / 100
+
+
 def _reason(setup: EngineSetup) -> str | None:
     return _misshapen(setup) or _too_little(setup)
 
@@ -124,8 +129,7 @@ def _remedies(setup: EngineSetup) -> Iterator[Remedy]:
 
 def _shares(setup: EngineSetup) -> list[float]:
     """Shares of the memory that may be asked for: the greater ones, nearest first, then the smaller ones."""
-    most = math.floor(100 * min(MOST_ASKED_FOR, 1 - _context_bytes(setup) / setup.gpu.memory_bytes))
-    shares = [hundredth / 100 for hundredth in range(50, most + 1)]
+    shares = [hundredth / 100 for hundredth in range(50, round(100 * most_of_memory(setup)) + 1)]
     now = setup.gpu_memory_utilization
     return [share for share in shares if share > now] + [share for share in reversed(shares) if share < now]
 

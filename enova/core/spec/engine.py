@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Strict, model_validator
 from pydantic_core import core_schema
 
 from enova.core.launch import ArgValue
 from enova.core.spec.arguments import EngineArguments
 from enova.core.spec.fault import Fault, raise_all
-from enova.core.spec.fields import EnvName, Matching, Secret, Word, key
+from enova.core.spec.fields import EnvName, FilePath, Matching, Secret, Word, key
 from enova.core.spec.units import ByteSize
 
 _SECRET_WORDS = frozenset({"TOKEN", "KEY", "APIKEY", "PASSWORD", "PASSWD", "SECRET", "SECRETS", "CREDENTIALS"})
@@ -128,6 +128,16 @@ class Engine(EngineArguments):
     version: (
         Annotated[str, Matching(r"^[0-9]+\.[0-9]+[0-9A-Za-z.+_-]*$", "a version", "for example 0.11.0")] | None
     ) = key("vLLM version: the tag of the default image, or what a custom image holds.", "0.11.0")
+    may_quantize: Annotated[tuple[Literal["kv_cache", "weights"], ...], Strict(strict=False)] = key(
+        "What may be stored in fewer bits than the checkpoint's if that is cheaper; it changes answers a little.",
+        ["kv_cache"],
+        (),
+        max_length=2,
+    )
+    calibration: FilePath | None = key(
+        "Step times learnt from this very engine (`enova calibrate`), in place of those of its GPU's kind.",
+        "./chat.calibration.json",
+    )
     shm_size: ByteSize | None = key("Shared memory of a replica's container.", "8GiB")
     env: dict[PublicEnvName, Annotated[str, _EnvValue()]] = key(
         "Environment variables of a replica. Secrets go into `secrets`.", {"VLLM_LOGGING_LEVEL": "INFO"}, {}

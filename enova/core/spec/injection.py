@@ -222,6 +222,9 @@ class Injection(Requests):
         (),
         max_length=100,
     )
+    burst: Annotated[float, Field(ge=1, le=100)] | None = key(
+        "Times the stated traffic that replicas are chosen to hold; unset is 1.2.", 1.5
+    )
     duration: PositiveDuration | None = key("How long a test runs.", "10m")
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = key("Seed that makes a test repeatable.", 42)
 

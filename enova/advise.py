@@ -1,0 +1,268 @@
+"""Choices and forecasts for services: from the lock where nothing changed, made anew where something did.
+
+Asks for facts through Knowledge; what is decided is decided in enova.core.recommend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from enova.core.engine.gpu_card import GpuCard
+from enova.core.engine.gpu_facts import find_gpu
+from enova.core.forecast import Forecast
+from enova.core.inventory import HERE, Inventory, Pool, inventory_of
+from enova.core.lockfile import Entry, Lock
+from enova.core.observed import Unknown
+from enova.core.plan import Note
+from enova.core.recommend.demand import BURST, Demand, demand_of, with_assumed_lengths
+from enova.core.recommend.expect import expect
+from enova.core.recommend.fields import GPU, REPLICAS, filled
+from enova.core.recommend.inputs import inputs_digest, inventory_digest
+from enova.core.recommend.question import Evidence, Question
+from enova.core.recommend.recommend import recommend
+from enova.core.recommend.recommendation import Infeasible, Outcome, Recommendation
+from enova.core.simulate.promises import promises_of
+from enova.core.spec import Service
+from enova.core.spec.check import check
+from enova.core.workload.load import files_of, load_of
+from enova.errors import CannotModel, LockError
+from enova.knowledge import Knowledge, recordings
+
+FOUND = frozenset({HERE, "placement.gpu_types", "CPU", "emulated"})
+"""Sources of what is there without anybody having listed it: more of it is no reason to choose anew."""
+LOOSER = "loosen what is promised, or take what comes closest: --best-effort"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What holds for one service."""
+
+    service: Service
+    entry: Entry | None = None
+    """What is chosen and expected; None: nothing could be, and defaults hold."""
+    fresh: bool = False
+    """Whether it was chosen now, and is in no lock yet."""
+    outcome: Outcome | None = None
+    """The search, where one was made."""
+    notes: tuple[Note, ...] = ()
+    refusals: tuple[Note, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Adviser:
+    """Answers for one service after another; what is chosen for one is not there for the next."""
+
+    knowledge: Knowledge
+    refresh: bool = False
+    best_effort: bool = False
+    locked: bool = False
+    _inventory: Inventory | Unknown | None = None
+    _taken: dict[str, int] = field(default_factory=dict)
+
+    def advise(self, services: Sequence[Service], lock: Lock) -> dict[str, Advice]:
+        """Return the advice for each service, by name. The order they are given in makes no difference.
+
+        Raises:
+            LockError: with `locked`, for services whose lock is missing or out of date, all at once.
+            SpecError, UsageError: files that services name, with mistakes.
+        """
+        found: dict[str, Advice] = {}
+        ordered = sorted(services, key=lambda service: service.name)
+        digests = {service.name: inputs_digest(service, self.knowledge.digest) for service in ordered}
+        for service in ordered:
+            entry = lock.get(service.name)
+            if entry is not None and not self.refresh and self._holds(service, entry, digests[service.name]):
+                _check(service, entry)
+                self._take(entry)
+                found[service.name] = Advice(service=service, entry=entry)
+        if self.locked:
+            self._refuse_stale([service for service in ordered if service.name not in found])
+        for service in ordered:
+            if service.name not in found:
+                advice = self._choose(service, digests[service.name])
+                if advice.entry is not None:
+                    self._take(advice.entry)
+                found[service.name] = advice
+        return found
+
+    def question(self, service: Service) -> Question:
+        """Return what is asked about a service. Raises CannotModel for what is not known."""
+        model = self.knowledge.model(service)
+        evidence = Evidence(
+            curves=self.knowledge.curves(),
+            error=self.knowledge.error(service.name),
+            learnt=self.knowledge.learnt(service.engine.calibration) if service.engine.calibration else None,
+        )
+        return Question(
+            service=service,
+            model=model,
+            inventory=self._inventory_for(service),
+            demand=self._demand(service),
+            promises=promises_of(service.slo),
+            evidence=evidence,
+        )
+
+    def _holds(self, service: Service, entry: Entry, inputs: str) -> bool:
+        if entry.inputs != inputs:
+            return False
+        inventory = self.inventory_of(service)
+        # Where there is nothing to run on, as in CI, or nobody can tell, what was chosen elsewhere holds.
+        if isinstance(inventory, Unknown) or not inventory.pools:
+            return True
+        if all(pool.source in FOUND for pool in inventory.pools):
+            return _has_room(inventory, entry)
+        return entry.inventory == inventory_digest(inventory)
+
+    def _choose(self, service: Service, inputs: str) -> Advice:
+        asked = _asks(service)
+        if not _modelled(service):
+            return Advice(service=service)
+        inventory = self.inventory_of(service)
+        if isinstance(inventory, Unknown) or not inventory.pools:
+            if not asked:
+                return Advice(service=service)
+            reason = inventory.reason if isinstance(inventory, Unknown) else "no GPU is known to run it on"
+            hint = "name kinds in placement.gpu_types, or give --inventory FILE"
+            return Advice(service=service, notes=(Note(service.name, f"nothing is chosen: {reason}", hint),))
+        try:
+            question = self.question(service)
+            outcome = recommend(question, rentable=self._rentable())
+        except CannotModel as error:
+            notes = (Note(service.name, f"nothing is chosen: {error.message}", error.hint or ""),) if asked else ()
+            return Advice(service=service, notes=notes)
+        recommendation = outcome if isinstance(outcome, Recommendation) else None
+        refusals: tuple[Note, ...] = ()
+        if isinstance(outcome, Infeasible):
+            recommendation = outcome.fallback if self.best_effort else None
+            refusals = () if recommendation else (_infeasible(service, outcome),)
+        if recommendation is None:
+            return Advice(service=service, outcome=outcome, refusals=refusals)
+        entry = Entry(
+            inputs=inputs,
+            inventory=inventory_digest(inventory),
+            chosen=recommendation.chosen,
+            why=recommendation.why,
+            pins={
+                pin.field: f"{pin.value} costs {pin.usd_per_h:.2f} USD/h more than {pin.instead}"
+                for pin in recommendation.pins
+            },
+            max_tokens=recommendation.max_tokens,
+            forecast=_forecast(question, recommendation),
+        )
+        return Advice(service=service, entry=entry, fresh=True, outcome=outcome)
+
+    def _demand(self, service: Service) -> Demand | None:
+        injection, _ = with_assumed_lengths(service.injection)
+        if injection.arrival is None:
+            return None
+        load = load_of(injection, recordings=recordings(self.knowledge, files_of(injection)))
+        return demand_of(load, injection.burst or BURST)
+
+    def _everything(self) -> Inventory | Unknown:
+        if self._inventory is None:
+            self._inventory = self.knowledge.inventory()
+        return self._inventory
+
+    def inventory_of(self, service: Service) -> Inventory | Unknown:
+        """Return what there is for a service, whoever else is there."""
+        if service.placement.accelerator == "cpu":
+            return inventory_of([Pool(gpu=self._card("cpu"), per_host=1, hosts=None, source="CPU")])
+        emulated = service.engine.extra_args.get("emulate_gpu")
+        if service.engine.kind == "emulated":
+            card = self._card(str(emulated))
+            return inventory_of([Pool(gpu=card, per_host=card.gpus_per_host, hosts=None, source="emulated")])
+        inventory = self._everything()
+        if isinstance(inventory, Unknown):
+            return inventory
+        if not inventory.pools:
+            named = [self._card(name) for name in service.placement.gpu_types]
+            return inventory_of(
+                Pool(gpu=card, per_host=card.gpus_per_host, hosts=None, source="placement.gpu_types")
+                for card in named
+            )
+        return inventory.of_types(service.placement.gpu_types)
+
+    def _inventory_for(self, service: Service) -> Inventory:
+        """Return what is left of it for this service."""
+        inventory = self.inventory_of(service)
+        if isinstance(inventory, Unknown):
+            return Inventory()
+        taken = dict(self._taken)
+        pools = []
+        for pool in inventory.pools:
+            here = min(taken.get(pool.gpu.name, 0), pool.gpus or 0)
+            taken[pool.gpu.name] = taken.get(pool.gpu.name, 0) - here
+            pools.append(pool.without(here))
+        return inventory_of(pools)
+
+    def _take(self, entry: Entry) -> None:
+        """Keep the GPUs of a service from the next ones."""
+        gpu, forecast = entry.chosen.get(GPU), entry.forecast
+        if isinstance(gpu, str) and forecast is not None:
+            self._taken[gpu] = self._taken.get(gpu, 0) + forecast.gpus
+
+    def _card(self, name: str) -> GpuCard:
+        return find_gpu(self.knowledge.gpus(), name)
+
+    def _rentable(self) -> Inventory:
+        return inventory_of(
+            Pool(gpu=card, per_host=card.gpus_per_host, hosts=None, source="rentable")
+            for card in self.knowledge.gpus()
+            if card.price is not None and card.vendor != "cpu"
+        )
+
+    def _refuse_stale(self, services: Sequence[Service]) -> None:
+        stale = [service.name for service in services if _modelled(service) and _asks(service)]
+        if stale:
+            raise LockError(
+                f"the lock does not fit the specs: {', '.join(stale)}",
+                hint="run `enova plan` without --locked, look at what it chooses, and commit enova.lock",
+            )
+
+
+def _has_room(inventory: Inventory, entry: Entry) -> bool:
+    """Tell whether what was chosen can run on what is there, however much more there may be."""
+    gpu, gpus = entry.chosen.get(GPU), entry.forecast.gpus if entry.forecast else 1
+    if gpu is None:
+        return True
+    rooms = [pool.gpus for pool in inventory.pools if pool.gpu.name == gpu]
+    return any(room is None or room >= gpus for room in rooms)
+
+
+def _asks(service: Service) -> bool:
+    """Tell whether the user said something that only a forecast can answer."""
+    asked = {"slo", "injection"} & service.model_fields_set
+    return bool(asked) or service.budget.cost is not None
+
+
+def _modelled(service: Service) -> bool:
+    return service.engine.kind == "vllm" or "emulate_gpu" in service.engine.extra_args
+
+
+def _forecast(question: Question, recommendation: Recommendation) -> Forecast | None:
+    service = filled(question.service, recommendation.chosen)
+    forecast = expect(question, recommendation.shape, recommendation.replicas, service)
+    if forecast is None:
+        return None
+    _, assumed = with_assumed_lengths(question.service.injection)
+    return replace(forecast, notes=(*forecast.notes, *assumed))
+
+
+def _infeasible(service: Service, outcome: Infeasible) -> Note:
+    ways = "; ".join(f"{near.field}: {near.value} ({near.words})" for near in outcome.nearest)
+    message = f"infeasible: {outcome.binding}"
+    return Note(service.name, message, f"any of these would do: {ways}" if ways else LOOSER)
+
+
+def _check(service: Service, entry: Entry) -> None:
+    """Refuse values that a spec could not have."""
+    data = filled(service, entry.chosen).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    _, findings = check(data, resolve=lambda path: path)
+    replicas = entry.chosen.get(REPLICAS, 1)
+    if findings or not isinstance(replicas, int) or replicas < 1:
+        words = "; ".join(f"{'.'.join(map(str, finding.loc))}: {finding.message}" for finding in findings)
+        raise LockError(
+            f"enova.lock: services.{service.name}.chosen: {words or f'replicas: {replicas}'}",
+            hint="restore it from git, or `enova plan --refresh`",
+        )

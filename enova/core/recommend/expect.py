@@ -1,0 +1,59 @@
+"""What is expected of a service as it is run: the whole fleet behind its router, under the traffic that is stated."""
+
+from __future__ import annotations
+
+import math
+
+from enova.core.forecast import Forecast, forecast_of
+from enova.core.recommend.demand import Demand
+from enova.core.recommend.question import Question
+from enova.core.recommend.shape import Shape
+from enova.core.simulate.forecast import ENOUGH_REQUESTS, WARM_UP, Conditions, run_of
+from enova.core.spec import Service
+
+LONG_ENOUGH_S = 120.0
+MOST_REQUESTS = 20_000
+
+
+def expect(question: Question, shape: Shape, replicas: int, service: Service) -> Forecast | None:
+    """Return the forecast of so many replicas; None where no traffic is stated.
+
+    Waves and stages are taken at their peak, without the burst that is planned for beyond it.
+
+    Args:
+        question: the promises, and the traffic they are made for.
+        shape: how one replica is run.
+        replicas: how many of them.
+        service: whose gateway spreads the requests.
+    """
+    demand = question.demand
+    if demand is None:
+        return None
+    load, rate = demand.share(1)
+    requests = _requests(demand, rate)
+    results = run_of(
+        [question.evidence.replica(shape.setup)] * replicas,
+        load,
+        Conditions(
+            policy=service.gateway.policy or "round_robin",
+            requests=requests,
+            warmup_s=WARM_UP * requests / rate if rate else 0.0,
+            promises=question.promises,
+            error=question.evidence.error,
+        ),
+    )
+    price = shape.usd_per_h
+    return forecast_of(
+        results,
+        question.promises,
+        gpu=shape.pool.gpu.name,
+        gpus=replicas * shape.gpus,
+        replicas=replicas,
+        usd_per_h=None if price is None else replicas * price,
+    )
+
+
+def _requests(demand: Demand, rate: float | None) -> int:
+    if rate is None:
+        return min(MOST_REQUESTS, max(ENOUGH_REQUESTS, 20 * int(demand.peak)))
+    return min(MOST_REQUESTS, max(ENOUGH_REQUESTS, math.ceil(LONG_ENOUGH_S * rate)))

@@ -1,0 +1,56 @@
+"""All that a recommendation depends on. Equal questions get equal answers, byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from enova.core.engine.curves import Curves
+from enova.core.engine.learnt import Learnt
+from enova.core.engine.model_card import ModelCard
+from enova.core.engine.roofline import frontend_of, step_time_of
+from enova.core.engine.setup import EngineSetup
+from enova.core.inventory import Inventory
+from enova.core.recommend.demand import Demand
+from enova.core.simulate.limits_of import limits_of
+from enova.core.simulate.promises import Promise
+from enova.core.simulate.replica import ReplicaSetup
+from enova.core.simulate.results import ModelError
+from enova.core.spec import Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What forecasts rest on."""
+
+    curves: Curves
+    error: ModelError
+    learnt: Learnt | None = None
+    """Step times of this very engine; then nothing is chosen that would make it another one."""
+
+    def replica(self, setup: EngineSetup) -> ReplicaSetup:
+        """Return a replica to be simulated. Raises KeyError where nothing was measured of its GPU's kind."""
+        frontend = frontend_of(self.curves)
+        if self.learnt is None:
+            return ReplicaSetup(
+                limits=limits_of(setup), step_time=step_time_of(setup, self.curves), frontend=frontend
+            )
+        return ReplicaSetup(
+            limits=limits_of(setup),
+            step_time=self.learnt.calibration.step_time(),
+            frontend=self.learnt.frontend or frontend,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One service, and what there is to serve it with."""
+
+    service: Service
+    """As the user wrote it."""
+    model: ModelCard
+    inventory: Inventory
+    """What this service may use of all there is."""
+    demand: Demand | None
+    """None: the spec does not say what traffic comes."""
+    promises: tuple[Promise, ...]
+    evidence: Evidence

@@ -1,0 +1,42 @@
+"""What choosing and forecasting rest on, in one value, so that tests can put other knowledge in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from enova.core.engine.curves import Curves
+from enova.core.engine.gpu_card import GpuCard
+from enova.core.engine.learnt import Learnt
+from enova.core.engine.model_card import ModelCard
+from enova.core.inventory import Inventory
+from enova.core.observed import Unknown
+from enova.core.simulate.results import ModelError
+from enova.core.spec import Service
+from enova.core.workload.recording import Recording
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """Facts, and what was measured. Nothing is read until it is asked for."""
+
+    model: Callable[[Service], ModelCard]
+    """Raises CannotModel where the model is found nowhere or not understood."""
+    gpus: Callable[[], tuple[GpuCard, ...]]
+    """All there are facts for, with the prices of this installation."""
+    inventory: Callable[[], Inventory | Unknown]
+    """What there is to run on."""
+    recording: Callable[[str], Recording]
+    """Traffic in a file. Raises RecordingError."""
+    learnt: Callable[[str], Learnt]
+    """A calibration in a file. Raises UsageError."""
+    digest: Callable[[str], str]
+    """Of a file's content, or of the config of a model in a folder; empty for what is not there."""
+    curves: Callable[[], Curves]
+    error: Callable[[str], ModelError]
+    """How wrong forecasts are, of a service by name."""
+
+
+def recordings(knowledge: Knowledge, files: tuple[str, ...]) -> Mapping[str, Recording]:
+    """Return the recordings in these files, by path."""
+    return {file: knowledge.recording(file) for file in files}

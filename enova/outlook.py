@@ -1,0 +1,146 @@
+"""Forecasts before and after a plan: what is to be comes with the advice, what runs now is simulated here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from enova.advise import Advice, Adviser
+from enova.core.engine.gpu_card import GpuCard
+from enova.core.engine.gpu_facts import find_gpu
+from enova.core.engine.start_up import EMULATED_S, start_up_s
+from enova.core.fingerprint import fingerprint
+from enova.core.forecast import Forecast
+from enova.core.inventory import HERE, Pool
+from enova.core.launch import Role
+from enova.core.launches import replica_launch
+from enova.core.observed import Instance, Look, Observed, State, Unknown
+from enova.core.outlook import Outlook, interruptions_of, rollout_s_of
+from enova.core.plan import Plan
+from enova.core.recommend.expect import expect
+from enova.core.recommend.shape import shape_with
+from enova.core.resolve import Provenance, Resolved
+from enova.core.spec import Service
+from enova.core.spec.arguments import JSON_ARGUMENTS, EngineArguments
+from enova.core.spec.check import check
+from enova.errors import CannotModel, EnovaError
+
+
+def outlooks(
+    resolved: Sequence[Resolved], advice: Mapping[str, Advice], adviser: Adviser, observed: Observed, plan: Plan
+) -> tuple[Outlook, ...]:
+    """Return the outlook of every service that was advised on, by name."""
+    return tuple(
+        _outlook(one, advice[one.service.name], adviser, observed, plan)
+        for one in sorted(resolved, key=lambda one: one.service.name)
+        if one.service.name in advice and advice[one.service.name].entry is not None
+    )
+
+
+def _outlook(resolved: Resolved, advice: Advice, adviser: Adviser, observed: Observed, plan: Plan) -> Outlook:
+    name, entry = resolved.service.name, advice.entry
+    assert entry is not None  # noqa: S101 - who calls this looked
+    actions = [action for action in plan.actions if action.service == name]
+    running = [
+        one
+        for one in observed.instances()
+        if one.service == name and one.role is Role.REPLICA and one.state is State.RUNNING
+    ]
+    found = Outlook(
+        service=name,
+        after=entry.forecast,
+        fresh=advice.fresh,
+        pins=entry.pins,
+        max_tokens=entry.max_tokens,
+        interruptions=interruptions_of(actions),
+    )
+    if entry.forecast is None:
+        return found
+    if actions:
+        found = replace(found, rollout_s=rollout_s_of(actions, _start_up_s(resolved, adviser)))
+    wanted = fingerprint(replica_launch(resolved))
+    if len(running) == entry.forecast.replicas and all(one.fingerprint == wanted for one in running):
+        return replace(found, now=entry.forecast)
+    now, words = _now(resolved, adviser, observed, running)
+    return replace(found, now=now, now_words=words)
+
+
+def _start_up_s(resolved: Resolved, adviser: Adviser) -> float:
+    if resolved.service.engine.kind == "emulated":
+        return EMULATED_S
+    question = adviser.question(resolved.written)
+    pool = Pool(gpu=_wanted_gpu(resolved, adviser), per_host=resolved.service.gpus_per_replica, source=HERE)
+    return start_up_s(shape_with(question, pool, _engine_of(resolved)).setup)
+
+
+def _engine_of(resolved: Resolved) -> dict[str, Any]:
+    """Return what was chosen of the engine."""
+    return {
+        choice.field: choice.value
+        for choice in resolved.choices
+        if choice.field.startswith("engine.") and choice.provenance is Provenance.RECOMMENDED
+    }
+
+
+def _wanted_gpu(resolved: Resolved, adviser: Adviser) -> GpuCard:
+    if resolved.gpu is not None:
+        return find_gpu(adviser.knowledge.gpus(), resolved.gpu)
+    return adviser.inventory_of(resolved.written).pools[0].gpu
+
+
+def _now(
+    resolved: Resolved, adviser: Adviser, observed: Observed, running: Sequence[Instance]
+) -> tuple[Forecast | None, str]:
+    """Return what users see of what runs now, under the traffic that is stated now; or why that cannot be told."""
+    look = observed.runtimes.get(resolved.runtime)
+    if not isinstance(look, Look):
+        return None, "could not look"
+    if not running:
+        return None, "nothing runs"
+    if len({one.fingerprint for one in running}) > 1:
+        return None, "replicas differ, a change is under way"
+    try:
+        service = _service_of(resolved.written, running[0])
+        question = adviser.question(service)
+        gpu = _gpu_of(running[0], observed, adviser) or _wanted_gpu(resolved, adviser)
+        pool = Pool(gpu=gpu, per_host=max(1, len(running[0].devices)), source=HERE)
+        return expect(question, shape_with(question, pool, {}), len(running), service), ""
+    except (EnovaError, KeyError) as error:
+        return None, f"cannot be told: {error}"
+
+
+def _gpu_of(instance: Instance, observed: Observed, adviser: Adviser) -> GpuCard | None:
+    gpus = () if isinstance(observed.gpus, Unknown) else observed.gpus
+    name = next((gpu.name for gpu in gpus if instance.devices and gpu.id == instance.devices[0]), None)
+    return None if name is None else find_gpu(adviser.knowledge.gpus(), name)
+
+
+def _service_of(written: Service, instance: Instance) -> Service:
+    """Return the spec that leads to what an instance was started with; all else is as it is written now."""
+    engine: dict[str, Any] = {"kind": instance.settings.get("engine.kind", "vllm")}
+    extra: dict[str, Any] = {}
+    for field, value in instance.settings.items():
+        section, _, name = field.partition(".")
+        if section != "engine" or "." in name or name in _NOT_ARGUMENTS:
+            continue
+        (engine if name in EngineArguments.model_fields else extra)[name] = _read(name, value)
+    data = written.model_dump(mode="json", by_alias=True, exclude_unset=True) | {
+        "engine": engine | ({"extra_args": extra} if extra else {})
+    }
+    service, findings = check(data, resolve=lambda path: path)
+    if service is None:
+        raise CannotModel("; ".join(finding.message for finding in findings))
+    return service
+
+
+_NOT_ARGUMENTS = {
+    *("kind", "image", "gpus", "shm_bytes"),
+    # How a model is named and loaded changes nothing of its speed.
+    *("served_model_name", "revision", "trust_remote_code", "enable_lora", "lora_modules", "tokenizer"),
+}
+
+
+def _read(name: str, value: Any) -> Any:
+    return json.loads(value) if name in JSON_ARGUMENTS and isinstance(value, str) else value
