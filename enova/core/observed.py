@@ -127,6 +127,8 @@ class Gpu:
     """NVML UUID."""
     index: int
     name: str
+    also_called: tuple[str, ...] = ()
+    """Names its card has among Enova's facts; none where there is no such card."""
     memory_bytes: int | None
     """None where the driver does not tell, as of a GPU that shares the memory of its host."""
     used_bytes: int | None = 0

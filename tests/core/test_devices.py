@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from enova.core.devices import foreign_gpus, free_gpus, holders, take
+from enova.adapters.facts import gpu_cards
+from enova.core.devices import foreign_gpus, free_gpus, holders, named, take
 from enova.core.observed import GpuProcess, State, Unknown
 from tests.staging import GIB, gpus, instance, replica
 
@@ -45,6 +46,21 @@ def test_a_gpu_whose_memory_is_not_known_is_free_if_it_is_known_that_nothing_run
     seen = gpus(1, memory_bytes=None, used_bytes=None, processes=processes)
 
     assert (bool(free_gpus(seen, [])), bool(foreign_gpus(seen, []))) == (is_free, not is_free)
+
+
+@pytest.mark.parametrize("wanted", ["h100-sxm", "H100_SXM", "H100", "NVIDIA H100 80GB HBM3"])
+def test_a_gpu_is_taken_by_any_name_its_card_has(wanted: str) -> None:
+    """What is chosen is called as facts call it, which is not what NVML does."""
+    free = list(named(gpus(1), gpu_cards()))
+
+    assert take(free, 1, allowed=(), types=(wanted,)) == ("GPU-0",)
+
+
+def test_a_gpu_there_are_no_facts_for_keeps_its_name() -> None:
+    [unknown] = gpus(1, name="NVIDIA Quadro K620")
+
+    assert named([unknown], gpu_cards()) == (unknown,)
+    assert take([unknown], 1, allowed=(), types=("K620",)) == ("GPU-0",)
 
 
 def test_who_of_ours_holds_a_gpu_is_told_by_target() -> None:
