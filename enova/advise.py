@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.gpu_facts import find_gpu
 from enova.core.forecast import Forecast
-from enova.core.inventory import THIS_HOST, Inventory, Pool, inventory_of
+from enova.core.inventory import HERE, Inventory, Pool, inventory_of
 from enova.core.lockfile import Entry, Lock
 from enova.core.observed import Observed, Unknown
 from enova.core.plan import Note
@@ -29,7 +29,7 @@ from enova.core.workload.load import files_of, load_of
 from enova.errors import CannotModel, LockError
 from enova.knowledge import Knowledge, recordings
 
-FOUND = frozenset({THIS_HOST, "placement.gpu_types", "CPU", "emulated"})
+FOUND = frozenset({HERE, "placement.gpu_types", "CPU", "emulated"})
 """Sources of what is there without anybody having listed it: more of it is no reason to choose anew."""
 LOOSER = "loosen what is promised, or take what comes closest: --best-effort"
 
@@ -45,8 +45,6 @@ class Advice:
     """Whether it was chosen now, and is in no lock yet."""
     outcome: Outcome | None = None
     """The search, where one was made."""
-    gpu_names: tuple[str, ...] = ()
-    """What the chosen kind of GPU is called, by its card and by drivers."""
     notes: tuple[Note, ...] = ()
     refusals: tuple[Note, ...] = ()
 
@@ -91,13 +89,13 @@ class Adviser:
             entry = lock.get(service.name)
             if entry is not None and not self.wish.choose:
                 _check(service, entry)
-                found[service.name] = self._advice(service, entry)
+                found[service.name] = Advice(service=service, entry=entry)
             elif (
                 entry is not None and not self.wish.refresh and self._holds(service, entry, digests[service.name])
             ):
                 _check(service, entry)
                 self._take(entry)
-                found[service.name] = self._advice(service, entry)
+                found[service.name] = Advice(service=service, entry=entry)
         if not self.wish.choose:
             return found
         if self.wish.locked:
@@ -174,14 +172,7 @@ class Adviser:
             max_tokens=recommendation.max_tokens,
             forecast=_forecast(question, recommendation),
         )
-        return replace(self._advice(service, entry), fresh=True, outcome=outcome)
-
-    def _advice(self, service: Service, entry: Entry) -> Advice:
-        gpu = entry.chosen.get(GPU)
-        if not isinstance(gpu, str):
-            return Advice(service=service, entry=entry)
-        card = self._card(gpu)
-        return Advice(service=service, entry=entry, gpu_names=(card.name, *card.aliases))
+        return Advice(service=service, entry=entry, fresh=True, outcome=outcome)
 
     def _demand(self, service: Service) -> Demand | None:
         injection, _ = with_assumed_lengths(service.injection)

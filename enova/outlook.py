@@ -13,7 +13,7 @@ from enova.core.engine.gpu_facts import find_gpu
 from enova.core.engine.start_up import EMULATED_S, start_up_s
 from enova.core.fingerprint import fingerprint
 from enova.core.forecast import Forecast
-from enova.core.inventory import THIS_HOST, Pool
+from enova.core.inventory import HERE, Pool
 from enova.core.launch import Role
 from enova.core.launches import replica_launch
 from enova.core.observed import Instance, Look, Observed, State, Unknown
@@ -78,7 +78,7 @@ def _start_up_s(resolved: Resolved, adviser: Adviser) -> float:
     if resolved.service.engine.kind == "emulated":
         return EMULATED_S
     question = adviser.question(resolved.written)
-    pool = Pool(gpu=_wanted_gpu(resolved, adviser), per_host=resolved.service.gpus_per_replica, source=THIS_HOST)
+    pool = Pool(gpu=_wanted_gpu(resolved, adviser), per_host=resolved.service.gpus_per_replica, source=HERE)
     return start_up_s(shape_with(question, pool, _engine_of(resolved)).setup)
 
 
@@ -115,7 +115,7 @@ def _now(
         service = _service_of(resolved.written, running[0])
         question = adviser.question(service)
         gpu = _gpu_of(running[0], observed, adviser) or _wanted_gpu(resolved, adviser)
-        pool = Pool(gpu=gpu, per_host=max(1, len(running[0].devices)), source=THIS_HOST)
+        pool = Pool(gpu=gpu, per_host=max(1, len(running[0].devices)), source=HERE)
         return expect(question, shape_with(question, pool, {}), len(running), service), ""
     except (EnovaError, KeyError) as error:
         return None, f"cannot be told: {error}"

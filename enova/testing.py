@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from enova.adapters.facts import gpu_cards
+from enova.core.devices import named
 from enova.core.fingerprint import fingerprint, instance_name, settings
 from enova.core.launch import Launch, Role, SecretRef
 from enova.core.observed import Gpu, Health, Instance, Look, Routes, State, Unknown
@@ -188,7 +190,7 @@ def memory_world(host: MemoryHost, *runtimes: str) -> World:
         runtimes={name: MemoryRuntime(host, name) for name in runtimes or ("docker", "process")},
         gateway=MemoryGateway(host),
         engine=MemoryEngine(host),
-        gpus=lambda: host.gpus,
+        gpus=lambda: host.gpus if isinstance(host.gpus, Unknown) else named(host.gpus, gpu_cards()),
         read_secret=lambda ref: _secret(host, ref),
         now=lambda: host.time_s,
         pause=host.pause,

@@ -109,4 +109,4 @@ def apply(tick: Tick, world: World, listener: Listener, stop: Stop) -> Result:
 def _resolved(service: Service, advice: Advice | None) -> Resolved:
     if advice is None or advice.entry is None:
         return resolve(service)
-    return resolve(service, advice.entry.chosen, advice.entry.why, advice.gpu_names)
+    return resolve(service, advice.entry.chosen, advice.entry.why)

@@ -1,7 +1,7 @@
 """This host's NVIDIA GPUs, as NVML tells: memory, who holds it, and how GPUs reach each other.
 
-What a driver does not support makes that detail unknown. Without the names and the memory of all of them there is
-no telling what there is: then the whole look is Unknown.
+What a driver does not support makes that detail unknown. Only if GPUs cannot be listed or one does not answer is
+the whole look Unknown: there is no telling what there is.
 """
 
 from __future__ import annotations
@@ -58,13 +58,16 @@ def _pynvml() -> Any:
 
 def _gpu(nvml: Any, handles: list[Any], index: int, proc: Path) -> Gpu:
     handle = handles[index]
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    try:
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    except nvml.NVMLError_NotSupported:
+        memory = None
     return Gpu(
         id=nvml.nvmlDeviceGetUUID(handle),
         index=index,
         name=nvml.nvmlDeviceGetName(handle),
-        memory_bytes=memory.total,
-        used_bytes=memory.used,
+        memory_bytes=memory and memory.total,
+        used_bytes=memory and memory.used,
         processes=_processes(nvml, handle, proc),
         links=tuple(
             _link(nvml, handle, other, to=other_index)

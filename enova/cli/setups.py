@@ -11,7 +11,7 @@ import typer
 
 from enova.cli.session import Session
 from enova.cli.specs import load_services
-from enova.errors import UsageError
+from enova.errors import ObserveError, UsageError
 
 if TYPE_CHECKING:
     from enova.core.engine.gpu_card import GpuCard
@@ -82,6 +82,7 @@ def setups(
         UsageError: no GPU is named, or an option is not what vLLM takes.
         SpecError: specs with problems.
         CannotModel: a model or GPU without facts.
+        ObserveError: no GPU is named, and those here cannot be looked at.
     """
     from enova.adapters.models import find_card
     from enova.core.engine.service_setup import setup_of_service
@@ -137,8 +138,10 @@ def _gpus_here(session: Session) -> list[GpuCard]:
     from enova.core.observed import Unknown
 
     seen = session.world().gpus()
-    names = [] if isinstance(seen, Unknown) else [gpu.name for gpu in seen]
-    return [gpu_card(name, session.settings.prices) for name in dict.fromkeys(names)]
+    if isinstance(seen, Unknown):
+        raise ObserveError(f"which GPU? {seen.reason}", hint="name one with --gpu or in placement.gpu_types")
+    names = dict.fromkeys(gpu.name for gpu in seen)
+    return [gpu_card(name, session.settings.prices) for name in names]
 
 
 def _service_of(model: str, engine: Mapping[str, object]) -> Service:

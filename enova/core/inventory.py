@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from enova.core.devices import foreign_gpus, is_called
+from enova.core.devices import foreign_gpus, is_meant
 from enova.core.engine.gpu_card import GpuCard, Price
-from enova.core.engine.gpu_facts import find_gpu, is_name_of
+from enova.core.engine.gpu_facts import find_gpu
 from enova.core.observed import Gpu, Instance
 from enova.core.spec.inventory import DeclaredInventory, Host, Rentable
 from enova.errors import CannotModel
 
-THIS_HOST = "this host"
-"""The source of what NVML shows."""
 CUDA_KEEPS = 0.04
 """NVML tells up to this share more memory than CUDA does, which is what engines count from and facts hold."""
+
+HERE = "this host"
+"""The source of what NVML shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +64,12 @@ class Inventory:
     def of_types(self, names: Sequence[str]) -> Inventory:
         """Return the pools whose GPU a user may have meant; all of them if no name is given.
 
-        A name is the card's or an alias however it is written, or whole words of one: `H100` is an H100 PCIe too,
-        as it is where GPUs are handed out (enova.core.devices).
+        They are those that GPUs here would be handed out for (enova.core.devices): `H100` is an H100 PCIe too.
         """
         if not names:
             return self
-        return replace(self, pools=tuple(p for p in self.pools if any(_is_meant(p.gpu, name) for name in names)))
+        kept = (p for p in self.pools if any(is_meant((p.gpu.name, *p.gpu.aliases), name) for name in names))
+        return replace(self, pools=tuple(kept))
 
 
 def inventory_of(pools: Iterable[Pool], notes: Iterable[str] = ()) -> Inventory:
@@ -100,7 +101,7 @@ def inventory_here(gpus: Sequence[Gpu], cards: Iterable[GpuCard], instances: Ite
             continue
         kind = (card.name, card.memory_bytes)
         count = kinds[kind].per_host if kind in kinds else 0
-        kinds[kind] = Pool(gpu=card, per_host=count + 1, source=THIS_HOST)
+        kinds[kind] = Pool(gpu=card, per_host=count + 1, source=HERE)
     return inventory_of(kinds.values(), notes)
 
 
@@ -133,16 +134,14 @@ def inventory_declared(
     return inventory_of([*pools.values(), *rentable])
 
 
-def _is_meant(card: GpuCard, name: str) -> bool:
-    return is_name_of(card, name) or any(is_called(word, name) for word in (card.name, *card.aliases))
-
-
 def _left_out(gpu: Gpu, reason: str) -> str:
     return f"GPU {gpu.index} ({gpu.name}) is left out: {reason}"
 
 
-def _as_reported(card: GpuCard, memory_bytes: int) -> GpuCard:
+def _as_reported(card: GpuCard, memory_bytes: int | None) -> GpuCard:
     """Return the card with the memory of this GPU, which differs with ECC and between makers' variants."""
+    if memory_bytes is None:
+        return card
     is_usual = card.memory_bytes <= memory_bytes <= card.memory_bytes * (1 + CUDA_KEEPS)
     return card if is_usual else replace(card, memory_bytes=memory_bytes)
 

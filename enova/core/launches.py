@@ -39,7 +39,7 @@ def desired_state(resolved: Resolved) -> Desired:
         replicas=resolved.replicas,
         rollout=_rollout(service),
         suspended=service.suspend,
-        gpu_types=resolved.gpu_names or tuple(service.placement.gpu_types),
+        gpu_types=(resolved.gpu,) if resolved.gpu else tuple(service.placement.gpu_types),
         device_ids=tuple(service.placement.devices),
         max_gpus=service.budget.gpus,
         notes=_notes(resolved),

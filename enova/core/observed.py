@@ -127,8 +127,11 @@ class Gpu:
     """NVML UUID."""
     index: int
     name: str
-    memory_bytes: int
-    used_bytes: int = 0
+    also_called: tuple[str, ...] = ()
+    """Names its card has among Enova's facts; none where there is no such card."""
+    memory_bytes: int | None
+    """None where the driver does not tell, as of a GPU that shares the memory of its host."""
+    used_bytes: int | None = 0
     processes: tuple[GpuProcess, ...] | Unknown = ()
     """By pid. Those of other containers may not be seen from inside one, while their memory is."""
     links: tuple[GpuLink, ...] = ()

@@ -56,8 +56,6 @@ class Resolved:
     replicas: int
     gpu: str | None
     """The kind to run on, by its card's name; None: whatever placement allows."""
-    gpu_names: tuple[str, ...]
-    """What that kind is called, by its card and by drivers."""
     choices: tuple[Choice, ...]
     """Every field that was filled or that the user pinned among those above, sorted by name."""
 
@@ -66,16 +64,8 @@ def resolve(
     written: Service,
     chosen: Chosen = MappingProxyType({}),
     why: Mapping[str, str] = MappingProxyType({}),
-    gpu_names: tuple[str, ...] = (),
 ) -> Resolved:
-    """Return the service with every open field filled: as was chosen, else by default.
-
-    Args:
-        written: the spec.
-        chosen: values by field, of what it leaves open.
-        why: the reasons, by field.
-        gpu_names: what the chosen kind of GPU is called by drivers.
-    """
+    """Return the service with every open field filled: as was chosen, for the reasons given, else by default."""
     service = filled(written, chosen)
     choices: dict[str, Choice] = {}
 
@@ -113,7 +103,6 @@ def resolve(
         gateway_port=gateway_port,
         replicas=int(chosen.get(REPLICAS, written.scaling.min)),
         gpu=chosen.get(GPU),
-        gpu_names=gpu_names if GPU in chosen else (),
         choices=tuple(choices[field] for field in sorted(choices)),
     )
 

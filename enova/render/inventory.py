@@ -81,11 +81,15 @@ def _gpu_row(gpu: Gpu, held_by: Sequence[str], *, is_foreign: bool) -> tuple[str
     return (
         str(gpu.index),
         gpu.name,
-        f"{gpu.memory_bytes / GIB:.2f}",
-        f"{gpu.used_bytes / GIB:.2f}",
+        _gib(gpu.memory_bytes),
+        _gib(gpu.used_bytes),
         ", ".join(held_by) or _programs(gpu, is_foreign=is_foreign),
         _links(gpu.links),
     )
+
+
+def _gib(size_bytes: int | None) -> str:
+    return "-" if size_bytes is None else f"{size_bytes / GIB:.2f}"
 
 
 def _programs(gpu: Gpu, *, is_foreign: bool) -> str:

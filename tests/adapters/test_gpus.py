@@ -31,6 +31,7 @@ class FakeNvml:
     NVMLError = pynvml.NVMLError
     NVMLError_LibraryNotFound = pynvml.NVMLError_LibraryNotFound
     NVMLError_DriverNotLoaded = pynvml.NVMLError_DriverNotLoaded
+    NVMLError_NotSupported = pynvml.NVMLError_NotSupported
     NVMLLibraryMismatchError = pynvml.NVMLLibraryMismatchError
     NVML_P2P_STATUS_OK = pynvml.NVML_P2P_STATUS_OK
     NVML_P2P_CAPS_INDEX_NVLINK = pynvml.NVML_P2P_CAPS_INDEX_NVLINK
@@ -84,6 +85,7 @@ class FakeNvml:
         return self.names[handle]
 
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> Memory:  # noqa: N802
+        self._refuse("nvmlDeviceGetMemoryInfo")
         return Memory(total=80 << 30, used=handle << 30)
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[Process]:  # noqa: N802
@@ -164,6 +166,18 @@ def test_one_lost_gpu_makes_the_inventory_unknown_rather_than_shorter() -> None:
     found = inventory(FakeNvml(["NVIDIA A100", "NVIDIA A100"], lost=1))
     assert isinstance(found, Unknown)
     assert "GPU is lost" in found.reason
+
+
+def test_a_gpu_that_shares_the_memory_of_its_host_is_one_whose_memory_is_not_known() -> None:
+    found = only(FakeNvml(["NVIDIA GB10"], refused={"nvmlDeviceGetMemoryInfo": NOT_SUPPORTED}))
+
+    assert found == Gpu(id="GPU-0", index=0, name="NVIDIA GB10", memory_bytes=None, used_bytes=None)
+
+
+def test_a_gpu_that_fails_to_tell_its_memory_makes_the_inventory_unknown() -> None:
+    lost = pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+
+    assert isinstance(inventory(FakeNvml(["A"], refused={"nvmlDeviceGetMemoryInfo": lost})), Unknown)
 
 
 @pytest.mark.parametrize("lost", [None, 0])
@@ -272,4 +286,4 @@ def test_the_real_library_lists_gpus_exactly_where_there_is_a_driver() -> None:
     found = inventory()
     assert isinstance(found, tuple)
     assert bool(found) == Path("/dev/nvidiactl").exists()
-    assert all(gpu.id.startswith("GPU-") and gpu.memory_bytes > gpu.used_bytes >= 0 for gpu in found)
+    assert all(gpu.id.startswith("GPU-") and (gpu.memory_bytes or 1) > (gpu.used_bytes or 0) >= 0 for gpu in found)

@@ -10,7 +10,7 @@ import pytest
 from enova.world import World
 from tests.cli.terminal import Machine
 
-COMMANDS = ["init", "validate", "schema", "plan", "apply", "status", "logs", "delete", "version"]
+COMMANDS = ["init", "validate", "schema", "plan", "apply", "status", "logs", "delete", "inventory", "version"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from enova.core.observed import Unknown
 from tests.cli.terminal import Machine
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
@@ -85,6 +86,17 @@ def test_on_a_host_without_any_one_must_be_named(machine: Machine) -> None:
         "hint: name one with --gpu or in placement.gpu_types; see `enova gpus`\n"
     )
     assert shown.code == 64
+
+
+def test_gpus_that_cannot_be_looked_at_are_not_said_to_be_none(machine: Machine) -> None:
+    machine.host.gpus = Unknown("the NVIDIA driver does not answer")
+    shown = machine.enova("fit", "--model", LLAMA)
+
+    assert shown.err == (
+        "error: which GPU? the NVIDIA driver does not answer\n"
+        "hint: name one with --gpu or in placement.gpu_types\n"
+    )
+    assert shown.code == 1
 
 
 def test_memory_of_a_gpu_can_be_given(machine: Machine) -> None:

@@ -98,8 +98,8 @@ def test_json_holds_everything_a_program_needs(machine: Machine) -> None:
     plan = json.loads(shown.out)
 
     assert sorted(plan) == [
-        "actions", "checksum", "enova_version", "in_sync", "kind", "notes", "prune", "refusals", "resolved",
-        "schema_version", "services", "summary", "unknowns",
+        "actions", "checksum", "chosen", "enova_version", "forecast", "in_sync", "kind", "notes", "prune",
+        "refusals", "resolved", "schema_version", "services", "summary", "unknowns",
     ]  # fmt: skip
     assert (plan["kind"], plan["schema_version"], plan["in_sync"]) == ("Plan", 1, False)
     assert plan["actions"][0] == {
@@ -112,7 +112,7 @@ def test_json_holds_everything_a_program_needs(machine: Machine) -> None:
         "wave": 2,
         "emulated": False,
     }
-    assert {"field": "scaling.min", "value": 2, "provenance": "user"} in plan["resolved"]["chat"]
+    assert {"field": "scaling.min", "value": 2, "provenance": "user", "why": ""} in plan["resolved"]["chat"]
 
 
 def test_markdown_is_a_table_with_the_checksum(machine: Machine) -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from enova.core.devices import foreign_gpus, free_gpus, holders, take
-from enova.core.observed import State
+from enova.adapters.facts import gpu_cards
+from enova.core.devices import foreign_gpus, free_gpus, holders, named, take
+from enova.core.observed import GpuProcess, State, Unknown
 from tests.staging import GIB, gpus, instance, replica
 
 
@@ -34,6 +35,32 @@ def test_a_gpu_is_a_strangers_if_it_is_in_use_and_none_of_ours_holds_it() -> Non
     seen = [replace(used, used_bytes=5 * GIB), replace(ours, used_bytes=70 * GIB), idle]
 
     assert [gpu.index for gpu in foreign_gpus(seen, [instance(replica(devices=("GPU-1",)))])] == [2]
+
+
+@pytest.mark.parametrize(
+    ("processes", "is_free"), [((), True), ((GpuProcess(pid=1),), False), (Unknown("not supported"), False)]
+)
+def test_a_gpu_whose_memory_is_not_known_is_free_if_it_is_known_that_nothing_runs_on_it(
+    processes: tuple[GpuProcess, ...] | Unknown, is_free: bool
+) -> None:
+    seen = gpus(1, memory_bytes=None, used_bytes=None, processes=processes)
+
+    assert (bool(free_gpus(seen, [])), bool(foreign_gpus(seen, []))) == (is_free, not is_free)
+
+
+@pytest.mark.parametrize("wanted", ["h100-sxm", "H100_SXM", "H100", "NVIDIA H100 80GB HBM3"])
+def test_a_gpu_is_taken_by_any_name_its_card_has(wanted: str) -> None:
+    """What is chosen is called as facts call it, which is not what NVML does."""
+    free = list(named(gpus(1), gpu_cards()))
+
+    assert take(free, 1, allowed=(), types=(wanted,)) == ("GPU-0",)
+
+
+def test_a_gpu_there_are_no_facts_for_keeps_its_name() -> None:
+    [unknown] = gpus(1, name="NVIDIA Quadro K620")
+
+    assert named([unknown], gpu_cards()) == (unknown,)
+    assert take([unknown], 1, allowed=(), types=("K620",)) == ("GPU-0",)
 
 
 def test_who_of_ours_holds_a_gpu_is_told_by_target() -> None:

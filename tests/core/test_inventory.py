@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from enova.adapters.facts import gpu_cards
+from enova.core.devices import named, take
+from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.gpu_facts import find_gpu
 from enova.core.inventory import Inventory, Pool, inventory_declared, inventory_here, inventory_of
 from enova.core.observed import Gpu
@@ -59,6 +61,11 @@ class TestHere:
         [found] = inventory_here([one("NVIDIA H100 80GB HBM3", memory_gib=memory_gib)], CARDS).pools
 
         assert found.gpu == replace(H100, memory_bytes=round(memory_gib * GIB))
+
+    def test_a_gpu_whose_memory_is_not_known_has_that_of_its_facts(self) -> None:
+        [gpu] = gpus(1, memory_bytes=None, used_bytes=None)
+
+        assert inventory_here([gpu], CARDS).pools[0].gpu == H100
 
     def test_gpus_of_a_kind_with_different_memory_are_two_pools(self) -> None:
         seen = [one("NVIDIA H100 80GB HBM3", 0), one("NVIDIA H100 80GB HBM3", 1, 64)]
@@ -147,11 +154,12 @@ class TestOfTypes:
     def test_a_name_chooses_the_pools_whose_gpu_is_called_so(self, names: list[str], chosen: list[str]) -> None:
         assert [pool.gpu.name for pool in self.ALL.of_types(names).pools] == chosen
 
-    @pytest.mark.parametrize("name", ["H100", "NVIDIA H100 80GB HBM3", "L4", "L40S", "RTX-4090", "A100", "HBM3"])
+    @pytest.mark.parametrize(
+        "name",
+        ["H100", "NVIDIA H100 80GB HBM3", "L4", "L40S", "RTX-4090", "A100", "HBM3", "h100_sxm", "h100-pcie"],
+    )
     def test_what_would_be_handed_out_for_a_name_here_is_chosen_by_it(self, name: str) -> None:
         """A plan must not be refused for want of GPUs that the next one takes."""
-        from enova.core.devices import take
-
         names = [
             "NVIDIA H100 80GB HBM3",
             "NVIDIA H100 PCIe",
@@ -160,10 +168,16 @@ class TestOfTypes:
             "NVIDIA GeForce RTX 4090",
         ]
         for told in names:
-            is_taken = take([one(told)], 1, allowed=(), types=(name,)) is not None
+            is_taken = take(list(named([one(told)], CARDS)), 1, allowed=(), types=(name,)) is not None
             is_chosen = bool(inventory_here([one(told)], CARDS).of_types([name]).pools)
 
-            assert is_chosen or not is_taken, told
+            assert is_chosen == is_taken, told
+
+    @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+    def test_the_name_of_a_card_means_that_card_alone(self, card: GpuCard) -> None:
+        everything = inventory_of(pool(card.name) for card in CARDS)
+
+        assert [pool.gpu.name for pool in everything.of_types([card.name]).pools] == [card.name]
 
     def test_what_was_left_out_is_still_told(self) -> None:
         assert self.ALL.of_types(["l4"]).notes == ("a note",)

@@ -253,7 +253,7 @@ def _texts(value: ArgValue) -> tuple[str, ...]:
 
 
 def test_what_nothing_acts_on_yet_is_said_and_only_where_it_was_written() -> None:
-    (note,) = wanted(slo={"ttft": {"p95": "1s"}}, scaling={"min": 1, "max": 3}, budget={"cost": "5 USD/h"}).notes
+    (note,) = wanted(scaling={"min": 1, "idle_to_zero": "1h"}, placement={"hosts": ["gpu-1"]}).notes
 
-    assert str(note) == "chat: checked and kept, but nothing acts on it yet: budget.cost, scaling.max, slo"
+    assert str(note) == "chat: checked and kept, but nothing acts on it yet: placement.hosts, scaling.idle_to_zero"
     assert wanted(scaling={"min": 2}, budget={"gpus": 4}).notes == ()

@@ -39,6 +39,12 @@ def test_links_are_told_by_way_with_the_gpus_each_leads_to(links: list[GpuLink],
     assert shown(*links) == said
 
 
+def test_memory_that_is_not_known_is_not_told_to_be_none() -> None:
+    text = inventory_text(Inventory(), gpus(1, memory_bytes=None, used_bytes=None), []).plain
+
+    assert text.splitlines()[-1].split() == ["0", "NVIDIA", "H100", "80GB", "HBM3", "-", "-", "-", "-"]
+
+
 def test_programs_are_told_by_name_and_number_and_one_without_a_name_by_its_number() -> None:
     [gpu] = gpus(1, used_bytes=60 * GIB)
     processes = (GpuProcess(pid=7), GpuProcess(pid=9, program="python3"))

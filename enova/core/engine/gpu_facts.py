@@ -53,18 +53,13 @@ def find_gpu(cards: Iterable[GpuCard], name: str) -> GpuCard:
     Raises:
         CannotModel: no card is called that.
     """
-    known = {_fold(word): card for card in cards for word in (card.name, *card.aliases)}
-    card = known.get(_fold(name))
+    known = {folded(word): card for card in cards for word in (card.name, *card.aliases)}
+    card = known.get(folded(name))
     if card is not None:
         return card
-    close = difflib.get_close_matches(_fold(name), known, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(folded(name), known, n=1, cutoff=0.7)
     hint = f"did you mean {known[close[0]].name}?" if close else "see `enova gpus` for those there are facts for"
     raise CannotModel(f"no GPU is called {name}", hint=hint)
-
-
-def is_name_of(card: GpuCard, name: str) -> bool:
-    """Tell whether a card has that name or alias; capitals, spaces, dashes and underscores do not matter."""
-    return _fold(name) in map(_fold, (card.name, *card.aliases))
 
 
 def priced(cards: Iterable[GpuCard], usd_per_h: Mapping[str, float], source: str) -> tuple[GpuCard, ...]:
@@ -81,5 +76,6 @@ def priced(cards: Iterable[GpuCard], usd_per_h: Mapping[str, float], source: str
     return tuple(replace(card, price=own[card.name]) if card.name in own else card for card in cards)
 
 
-def _fold(name: str) -> str:
+def folded(name: str) -> str:
+    """Return a name without what does not matter in it: capitals, spaces, dashes, underscores."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())

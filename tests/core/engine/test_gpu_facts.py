@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from enova.core.engine.gpu_card import GpuCard, Price
-from enova.core.engine.gpu_facts import find_gpu, gpu_card_of, is_name_of, priced
+from enova.core.engine.gpu_facts import find_gpu, gpu_card_of, priced
 from enova.core.engine.numbers import Numbers
 from enova.errors import CannotModel
 
@@ -51,13 +51,6 @@ def test_fp4_holds_for_both_ways_to_scale_it() -> None:
 )
 def test_a_gpu_is_found_by_any_of_its_names_however_written(name: str) -> None:
     assert find_gpu(cards(), name).name == "h100-sxm"
-
-
-@pytest.mark.parametrize(
-    ("name", "is_its"), [("H100_SXM", True), ("nvidia h100 80GB HBM3", True), ("h100 80", False)]
-)
-def test_a_name_is_a_cards_if_it_is_one_of_them_in_full(name: str, is_its: bool) -> None:
-    assert is_name_of(cards()[0], name) == is_its
 
 
 def test_a_name_that_is_nearly_right_is_answered_with_the_right_one() -> None:
