@@ -28,6 +28,7 @@ from enova.cli import (
     status,
     validate,
     version,
+    what_if,
 )
 from enova.cli.session import Session, session_of
 from enova.errors import EnovaError, SpecError, UsageError
@@ -77,6 +78,7 @@ app.command("init")(init.init)
 app.command("validate")(validate.validate)
 app.command("schema")(schema.schema)
 app.command("plan")(plan.plan)
+app.command("what-if")(what_if.what_if)
 app.command("apply")(apply.apply)
 app.command("status")(status.status)
 app.command("logs")(logs.logs)

@@ -34,7 +34,12 @@ class Row(NamedTuple):
     style: str = ""
 
 
-def outlook_text(text: Text, outlook: Outlook, resolved: Resolved) -> None:
+PLANNED = ("now", "after")
+SUPPOSED = ("as written", "what if")
+"""Headings of what is compared."""
+
+
+def outlook_text(text: Text, outlook: Outlook, resolved: Resolved, compared: tuple[str, str] = PLANNED) -> None:
     """Add the lines about what users of a service will see, and what it costs."""
     for line in chosen_lines(resolved):
         text.append(f"  {line}\n", "dim")
@@ -44,7 +49,7 @@ def outlook_text(text: Text, outlook: Outlook, resolved: Resolved) -> None:
     if after is None:
         return
     text.append(f"  forecast under {_traffic(resolved)}; step times: {after.origin}; bands hold 90 % of cases\n")
-    rows = [Row("", "now", "after", "band", "promised"), *rows_of(outlook)]
+    rows = [Row("", *compared, "band", "promised"), *rows_of(outlook)]
     widths = [max(len(str(row[column])) for row in rows) for column in range(5)]
     for row in rows:
         cells = [
@@ -55,7 +60,8 @@ def outlook_text(text: Text, outlook: Outlook, resolved: Resolved) -> None:
         ]
         text.append(f"    {'  '.join(cells)}  ", "dim" if row is rows[0] else "")
         text.append(f"{row.promised}".rstrip() + "\n", "dim" if row is rows[0] else row.style)
-    text.append(f"  {closing(outlook)}\n")
+    if compared is PLANNED:
+        text.append(f"  {closing(outlook)}\n")
     for note in after.notes:
         text.append(f"  {note}\n", "dim")
 
@@ -127,7 +133,50 @@ def total_text(outlooks: Sequence[Outlook]) -> str:
     )
 
 
-def outlook_markdown(outlook: Outlook, resolved: Resolved) -> list[str]:
+def what_if_text(outlooks: Sequence[Outlook], resolved: Mapping[str, Resolved]) -> Text:
+    """Return a block for each service, of what is written and of what is supposed."""
+    text = Text()
+    for outlook in outlooks:
+        text.append(f"{outlook.service}\n", "bold")
+        outlook_text(text, outlook, resolved[outlook.service], SUPPOSED)
+        text.append("\n")
+    if total := total_text(outlooks):
+        text.append(f"{total}\n")
+    return text
+
+
+def what_if_markdown(outlooks: Sequence[Outlook], resolved: Mapping[str, Resolved]) -> str:
+    """Return the same for a pull request."""
+    lines = [line for one in outlooks for line in outlook_markdown(one, resolved[one.service], SUPPOSED)]
+    return "\n".join([*lines, total_text(outlooks)]) + "\n"
+
+
+def what_if_as_data(
+    outlooks: Sequence[Outlook], resolved: Mapping[str, Resolved], changes: Sequence[str]
+) -> dict[str, Any]:
+    """Return the same for programs."""
+    return {
+        "kind": "WhatIf",
+        "schema_version": 1,
+        "set": list(changes),
+        "services": {
+            one.service: {
+                "as_written": forecast_as_data(one.now) if one.now else None,
+                "what_if": forecast_as_data(one.after) if one.after else None,
+                "chosen": {
+                    choice.field: choice.value
+                    for choice in resolved[one.service].choices
+                    if choice.provenance is Provenance.RECOMMENDED
+                },
+                "pins": dict(one.pins),
+            }
+            for one in outlooks
+        },
+        "total": total_as_data(outlooks),
+    }
+
+
+def outlook_markdown(outlook: Outlook, resolved: Resolved, compared: tuple[str, str] = PLANNED) -> list[str]:
     """Return the lines of a section for a pull request."""
     after = outlook.after
     lines = [f"**{outlook.service}**", ""]
@@ -135,11 +184,13 @@ def outlook_markdown(outlook: Outlook, resolved: Resolved) -> list[str]:
     if after is None:
         return [*lines, ""]
     lines += ["", f"Forecast under {_traffic(resolved)}; step times: {after.origin}; bands hold 90 % of cases", ""]
-    lines += ["| | now | after | band | promised |", "|---|---|---|---|---|"]
+    lines += [f"| | {' | '.join(compared)} | band | promised |", "|---|---|---|---|---|"]
     lines += [
         f"| {row.name} | {row.now} | {row.after} | {row.band} | {row.promised} |" for row in rows_of(outlook)
     ]
-    return [*lines, "", closing(outlook), *(f"\n{note}" for note in after.notes), ""]
+    if compared is PLANNED:
+        lines += ["", closing(outlook)]
+    return [*lines, *(f"\n{note}" for note in after.notes), ""]
 
 
 def outlook_as_data(outlook: Outlook) -> dict[str, Any]:

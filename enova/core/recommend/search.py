@@ -121,6 +121,8 @@ def _fewest(bench: Bench, shape: Shape, allowed: Allowed, best: Found | None) ->
         )
     if not bounds.most_per_s:
         return lost("its decode steps take longer than promised, at any batch size")
+    if most < 1:
+        return lost(f"one replica is more than is allowed: {why}", 1)
     if allowed.least > most:
         return lost(f"scaling.min is {allowed.least}, and {why}")
     if least > most:
