@@ -26,11 +26,12 @@ from enova.core.simulate.promises import promises_of
 from enova.core.spec import Service
 from enova.core.spec.check import check
 from enova.core.workload.load import files_of, load_of
-from enova.errors import CannotModel, LockError
+from enova.errors import CannotModel, LockError, SpecError, UsageError
 from enova.knowledge import Knowledge, recordings
 
 FOUND = frozenset({HERE, "placement.gpu_types", "CPU", "emulated"})
 """Sources of what is there without anybody having listed it: more of it is no reason to choose anew."""
+EMULATED = "figures and prices are those of the GPU that is emulated; nothing is paid"
 LOOSER = "loosen what is promised, or take what comes closest: --best-effort"
 
 
@@ -80,7 +81,6 @@ class Adviser:
 
         Raises:
             LockError: with `locked`, for services whose lock is missing or out of date, all at once.
-            SpecError, UsageError: files that services name, with mistakes.
         """
         found: dict[str, Advice] = {}
         ordered = sorted(services, key=lambda service: service.name)
@@ -95,7 +95,7 @@ class Adviser:
             ):
                 _check(service, entry)
                 self._take(entry)
-                found[service.name] = Advice(service=service, entry=entry)
+                found[service.name] = Advice(service=service, entry=entry, notes=_unjudged(service, entry))
         if not self.wish.choose:
             return found
         if self.wish.locked:
@@ -150,6 +150,9 @@ class Adviser:
         try:
             question = self.question(service)
             outcome = recommend(question, rentable=self._rentable())
+        except (SpecError, UsageError) as error:
+            refusal = Note(service.name, f"nothing can be chosen: {error.message}", error.hint or "")
+            return Advice(service=service, refusals=(refusal,))
         except CannotModel as error:
             notes = (Note(service.name, f"nothing is chosen: {error.message}", error.hint or ""),) if asked else ()
             return Advice(service=service, notes=notes)
@@ -160,6 +163,9 @@ class Adviser:
             refusals = () if recommendation else (_infeasible(service, outcome),)
         if recommendation is None:
             return Advice(service=service, outcome=outcome, refusals=refusals)
+        if question.demand is None and not recommendation.chosen:
+            # vLLM's defaults on the one kind of GPU there is: nothing to keep.
+            return Advice(service=service, outcome=outcome, notes=_unjudged(service))
         entry = Entry(
             inputs=inputs,
             inventory=inventory_digest(inventory),
@@ -172,7 +178,7 @@ class Adviser:
             max_tokens=recommendation.max_tokens,
             forecast=_forecast(question, recommendation),
         )
-        return Advice(service=service, entry=entry, fresh=True, outcome=outcome)
+        return Advice(service=service, entry=entry, fresh=True, outcome=outcome, notes=_unjudged(service, entry))
 
     def _demand(self, service: Service) -> Demand | None:
         injection, _ = with_assumed_lengths(service.injection)
@@ -268,7 +274,15 @@ def _forecast(question: Question, recommendation: Recommendation) -> Forecast | 
     if forecast is None:
         return None
     _, assumed = with_assumed_lengths(question.service.injection)
-    return replace(forecast, notes=(*forecast.notes, *assumed))
+    emulated = (EMULATED,) if service.engine.kind == "emulated" else ()
+    return replace(forecast, notes=(*emulated, *assumed))
+
+
+def _unjudged(service: Service, entry: Entry | None = None) -> tuple[Note, ...]:
+    if (entry is not None and entry.forecast is not None) or not promises_of(service.slo):
+        return ()
+    hint = "say what traffic comes, for example injection: {arrival: {process: poisson, rate: 4/s}}"
+    return (Note(service.name, "promises are not judged: no traffic is stated", hint),)
 
 
 def _infeasible(service: Service, outcome: Infeasible) -> Note:

@@ -69,7 +69,6 @@ def plan(
 
     Raises:
         LockError: a lock that was to hold does not fit.
-        SpecError, UsageError: files that services name cannot be used.
     """
     needed = {service.runtime for service in services}
     observed = observe(world, needed=needed, gpus=any(service.gpus_per_replica for service in services))

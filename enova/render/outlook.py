@@ -58,8 +58,9 @@ def outlook_text(text: Text, outlook: Outlook, resolved: Resolved, compared: tup
             row.after.rjust(widths[2]),
             row.band.ljust(widths[3]),
         ]
-        text.append(f"    {'  '.join(cells)}  ", "dim" if row is rows[0] else "")
-        text.append(f"{row.promised}".rstrip() + "\n", "dim" if row is rows[0] else row.style)
+        figures = f"    {'  '.join(cells)}"
+        text.append(figures if row.promised else figures.rstrip(), "dim" if row is rows[0] else "")
+        text.append(f"  {row.promised}\n" if row.promised else "\n", "dim" if row is rows[0] else row.style)
     if compared is PLANNED:
         text.append(f"  {closing(outlook)}\n")
     for note in after.notes:

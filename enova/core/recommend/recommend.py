@@ -111,7 +111,8 @@ def _answer(
 ) -> Recommendation:
     service = question.service
     chosen: dict[str, Any] = dict(shape.chosen)
-    if shape.gpus:
+    kinds = {pool.gpu.name for pool in question.inventory.pools}
+    if shape.gpus and (found is not None or len(kinds) > 1):
         chosen[GPU] = shape.pool.gpu.name
     if policy is not None:
         chosen["gateway.policy"] = policy
