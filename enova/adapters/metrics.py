@@ -45,12 +45,15 @@ NAMES: dict[str, tuple[str, ...]] = {
 HISTOGRAMS: dict[str, tuple[str, ...]] = {
     "e2e": ("vllm:e2e_request_latency_seconds",),
     "itl": ("vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"),
-    "queue": ("vllm:request_queue_time_seconds",),
     # One mean a request.
     "tpot": ("vllm:request_time_per_output_token_seconds",),
     "ttft": ("vllm:time_to_first_token_seconds",),
 }
-"""What the latencies of requests are called, newest name first."""
+"""What the latencies of requests are called, newest name first.
+
+Not request_queue_time_seconds: it begins when the scheduler sees a request, which is only between steps, and so
+leaves out most of what a forecast calls queueing.
+"""
 STARTED = "process_start_time_seconds"
 ANSWERS = "http_request_duration_seconds"
 COMPLETIONS = frozenset({"/v1/completions", "/v1/chat/completions", "/v1/responses"})

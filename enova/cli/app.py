@@ -19,6 +19,7 @@ from enova.cli import (
     fit,
     gpus,
     init,
+    ledger,
     logs,
     models,
     plan,
@@ -83,6 +84,7 @@ app.command("simulate")(simulate.simulate)
 app.command("fit")(fit.fit)
 app.command("calibrate")(calibrate.calibrate)
 app.command("accuracy")(accuracy.accuracy)
+app.add_typer(ledger.app, name="ledger")
 app.command("models")(models.models)
 app.command("gpus")(gpus.gpus)
 app.command("version")(version.version)

@@ -95,7 +95,7 @@ def from_its_start(text: str) -> str:
 def test_the_latencies_of_a_real_engine_are_histograms_with_all_their_buckets() -> None:
     look = look_of(real("vllm_metrics_0.32_loaded.txt"), 5.0)
 
-    assert sorted(look.histograms) == ["e2e", "itl", "queue", "tpot", "ttft"]
+    assert sorted(look.histograms) == ["e2e", "itl", "tpot", "ttft"]
     ttft = look.histograms["ttft"]
     assert ttft.count == 1449
     assert ttft.total == pytest.approx(746.94)

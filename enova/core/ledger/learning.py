@@ -9,8 +9,8 @@ The rule, for each statistic of each latency that was measured (`ttft.p95`), on 
   normal-inverse-gamma). Half of the packaged variance is taken for what this service is off by, half for scatter
   about that; the first counts as one observation, the second as SPREAD of them. So a handful that agrees narrows a
   band a little, dozens make it that of the service, and those that disagree with the prior widen it.
-- A percentile from a histogram is uncertain within its bucket, at each look in the same way: that variance is
-  added in full, however many looks there were.
+- A percentile from a histogram may be anywhere in its bucket, at each look in the same place: it is put to the
+  middle, and the variance of which the bucket is the band is added in full, however many looks there were.
 - A band holds its own figure: where all are off to one side, the other end stays at 1.
 
 Rates are left alone: while everything that comes is served, they say how much came and not how good the model is.
@@ -72,10 +72,11 @@ def _observations(rows: Iterable[Row]) -> Mapping[tuple[Origin, str], Sequence[_
 
 
 def _observation(rows: Sequence[Row]) -> _Observation:
-    ratios = [math.log(row.measured.value / row.predicted.value) for row in rows]
-    # Evenly spread over the bucket; rows that count have no bucket that begins at 0 or is open.
+    # Rows that count have no bucket that begins at 0 or is open. Where values crowd together, interpolation within
+    # a bucket is off by up to all its width; its middle is off by half of that at most.
+    ratios = [math.log(math.sqrt(row.measured.low * row.measured.high) / row.predicted.value) for row in rows]
     widths = [math.log(row.measured.high / row.measured.low) for row in rows]
-    return _Observation(float(np.mean(ratios)), float(np.mean(np.square(widths))) / 12)
+    return _Observation(float(np.mean(ratios)), float(np.mean(np.square(widths))) / (2 * NORMAL) ** 2)
 
 
 def _factors(observations: Sequence[_Observation], packaged: Factors) -> Factors:

@@ -9,7 +9,8 @@ A row counts as an error of the forecast only if it was measured under what was 
 - replicas: as many as forecast, where that is known;
 - no other forecast was applied while it was measured;
 - enough: at least FEWEST requests, and of a percentile BEYOND of them beyond it;
-- fine: a percentile from a histogram is known to within a factor of FINE.
+- fine: a percentile from a histogram is known to within a factor of FINE;
+- a limit: rates count where less is answered than comes, measured or forecast (SERVED). Else they are the traffic.
 
 The others are shown with the reason, and are in no summary.
 """
@@ -28,17 +29,30 @@ from enova.core.forecast import Forecast
 from enova.core.ledger.records import Applied, Measured, Measurement
 from enova.core.simulate.results import QUANTILES, Figure
 
+ANSWERED = "requests_per_s"
 ALIKE = 1.2
 """Rates and lengths that are no more than so many times each other are alike."""
 FEWEST = 20
 BEYOND = 5
+SERVED = 0.9
+"""Share of what comes."""
 FINE = 2.5
 """As vLLM's buckets are, but for the lowest and the highest."""
 
 
+class Span(NamedTuple):
+    """The ends between which a number is."""
+
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One number, forecast and measured."""
+    """One number, forecast and measured.
+
+    Of a percentile that is known to its bucket only, errors are known between two ends.
+    """
 
     service: str
     fingerprint: str
@@ -63,9 +77,16 @@ class Row:
         return not self.doubt
 
     @property
-    def error(self) -> float:
+    def error(self) -> Span:
         """Return by what share of the measured value the prediction is too high; negative: too low."""
-        return self.predicted.value / self.measured.value - 1
+        predicted, (_, low, high) = self.predicted.value, self.measured
+        return Span(predicted / high - 1, predicted / low - 1 if low else math.inf)
+
+    @property
+    def size(self) -> Span:
+        """Return the same without its sign."""
+        low, high = self.error
+        return Span(max(low, -high, 0.0), max(-low, high))
 
     @property
     def in_band(self) -> bool | None:
@@ -92,9 +113,9 @@ class Summary:
     service: str
     metric: str
     count: int
-    error: float
+    error: Span
     """Median of the sizes of errors, as shares of what was measured."""
-    bias: float
+    bias: Span
     """Median of the errors: above 0, predictions are mostly too high."""
     inside: int
     """In the band for sure."""
@@ -136,8 +157,8 @@ def _summary(service: str, metric: str, rows: Sequence[Row]) -> Summary:
         service=service,
         metric=metric,
         count=len(rows),
-        error=median(abs(row.error) for row in rows),
-        bias=median(row.error for row in rows),
+        error=Span(median(row.size.low for row in rows), median(row.size.high for row in rows)),
+        bias=Span(median(row.error.low for row in rows), median(row.error.high for row in rows)),
         inside=sum(row.in_band is True for row in rows),
         outside=sum(row.in_band is False for row in rows),
     )
@@ -174,7 +195,9 @@ def _rows(applied: Applied, measurement: Measurement, others: Sequence[Applied])
             predicted=predicted,
             measured=measured,
             emulated=measurement.emulated,
-            doubt=doubt or _blur(metric, measured, measurement.requests),
+            doubt=doubt
+            or _blur(metric, measured, measurement.requests)
+            or _all_served(metric, applied, measurement),
         )
 
 
@@ -207,13 +230,23 @@ def _blur(metric: str, measured: Measured, requests: int) -> str:
     return ""
 
 
+def _all_served(metric: str, applied: Applied, measurement: Measurement) -> str:
+    """Return why a rate says nothing about the model; empty: it is a latency, or some waited in vain."""
+    if not metric.endswith("_per_s") or not applied.rate or not measurement.rate:
+        return ""
+    forecast, measured = applied.forecast.figures.get(ANSWERED), measurement.figures.get(ANSWERED)
+    shares = [forecast.value / applied.rate] if forecast else []
+    shares += [measured.value / measurement.rate] if measured else []
+    return "" if any(share < SERVED for share in shares) else "all that came was answered"
+
+
 def _alike(one: float, other: float) -> bool:
     return one > 0 and other > 0 and max(one, other) / min(one, other) <= ALIKE
 
 
 def _output_tokens(forecast: Forecast) -> float | None:
     """Return the mean length of the answers a forecast is about."""
-    tokens, requests = (forecast.figures.get(name) for name in ("output_tokens_per_s", "requests_per_s"))
+    tokens, requests = (forecast.figures.get(name) for name in ("output_tokens_per_s", ANSWERED))
     if tokens is None or requests is None or not _positive(requests.value) or not _positive(tokens.value):
         return None
     return tokens.value / requests.value

@@ -28,8 +28,16 @@ def test_a_row_has_what_was_predicted_what_was_measured_and_the_error() -> None:
     row = row_of(measurement(figures={"ttft.mean": 0.08}))
 
     assert (row.metric, row.predicted, row.measured) == ("ttft.mean", figure(0.1), Measured.exactly(0.08))
-    assert row.error == pytest.approx(0.25)
+    assert row.error == pytest.approx((0.25, 0.25))
     assert row.counts
+
+
+def test_the_error_of_a_percentile_is_known_as_well_as_its_bucket() -> None:
+    around = row_of(measurement(figures={"ttft.p95": Measured(0.2, 0.1, 0.25)}))
+    above = row_of(measurement(figures={"ttft.p95": Measured(0.3, 0.25, 0.4)}))
+
+    assert [*around.error, *around.size] == pytest.approx([-0.2, 1.0, 0.0, 1.0])
+    assert [*above.error, *above.size] == pytest.approx([-0.5, -0.2, 0.2, 0.5])
 
 
 def test_figures_that_one_side_lacks_make_no_row() -> None:
@@ -97,7 +105,13 @@ def test_what_came_is_compared_so_that_an_overload_nobody_foresaw_is_an_error() 
     row = row_of(measurement(rate=10.0, figures={"requests_per_s": 5.0}))
 
     assert row.counts
-    assert row.error == pytest.approx(1.0)
+    assert row.error == pytest.approx((1.0, 1.0))
+
+
+def test_while_all_that_comes_is_answered_rates_say_nothing_about_the_model() -> None:
+    row = row_of(measurement(rate=10.5, figures={"requests_per_s": 10.4}))
+
+    assert row.doubt == "all that came was answered"
 
 
 def test_traffic_without_a_rate_of_its_own_cannot_be_compared() -> None:
@@ -158,6 +172,6 @@ def test_a_summary_has_the_median_error_and_how_many_are_in_the_band() -> None:
     [summary] = summaries_of(ledger.rows)
 
     assert (summary.service, summary.metric, summary.count) == ("chat", "ttft.mean", 4)
-    assert summary.error == pytest.approx((0.0 + 0.25) / 2)
-    assert summary.bias == pytest.approx(0.0)
+    assert summary.error == pytest.approx((0.125, 0.3393), abs=1e-4)
+    assert summary.bias == pytest.approx((-0.1667, 0.125), abs=1e-4)
     assert (summary.inside, summary.outside) == (2, 1)
