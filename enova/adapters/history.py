@@ -7,6 +7,7 @@ Nothing secret goes in: figures, names and fingerprints.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import tempfile
@@ -88,7 +89,7 @@ class History:
         return tuple(self._whole(_measurement, row) for row in rows)
 
     def _rows(self, select: str, time: str, service: str | None, since_s: float | None) -> list[tuple[Any, ...]]:
-        if not self._path.exists():
+        if not self._there():
             return []
         where = f"WHERE (?1 IS NULL OR service = ?1) AND (?2 IS NULL OR {time} >= ?2) ORDER BY {time}, id"
         with self._open() as file:
@@ -105,7 +106,7 @@ class History:
         """Yield the file with all its tables. What is not committed in the end is as if it had not been."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            if not self._path.exists():
+            if not self._there():
                 self._create()
             with closing(_connection(self._path)) as file:
                 self._migrate(file)
@@ -113,6 +114,12 @@ class History:
         except sqlite3.DatabaseError as error:
             name = getattr(error, "sqlite_errorname", "")
             raise self._kept_out(error) if name.startswith(OUTSIDE) else self._damaged(str(error)) from error
+        except OSError as error:
+            raise self._kept_out(error) from error
+
+    def _there(self) -> bool:
+        try:
+            return self._path.exists()
         except OSError as error:
             raise self._kept_out(error) from error
 
@@ -182,7 +189,11 @@ def _add_applied(file: sqlite3.Connection, applied: Applied) -> int:
 
 
 def _add_measurement(file: sqlite3.Connection, measurement: Measurement) -> int:
-    figures = {name: [rounded(end) for end in figure] for name, figure in measurement.figures.items()}
+    figures = {
+        name: [rounded(end) for end in figure]
+        for name, figure in measurement.figures.items()
+        if math.isfinite(figure.value)
+    }
     values = (
         measurement.began_s,
         measurement.ended_s,

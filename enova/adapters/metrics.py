@@ -54,6 +54,7 @@ HISTOGRAMS: dict[str, tuple[str, ...]] = {
 Not request_queue_time_seconds: it begins when the scheduler sees a request, which is only between steps, and so
 leaves out most of what a forecast calls queueing.
 """
+LENGTHS = "vllm:request_generation_tokens"
 STARTED = "process_start_time_seconds"
 ANSWERS = "http_request_duration_seconds"
 COMPLETIONS = frozenset({"/v1/completions", "/v1/chat/completions", "/v1/responses"})
@@ -112,11 +113,10 @@ def look_of(exposition: str, at_s: float) -> Look:
             elif sample.name == STARTED:
                 started_s = sample.value
     found = {metric: next((name for name in names if name in cells), None) for metric, names in HISTOGRAMS.items()}
-    return Look(
-        engines=snapshots_of(exposition, at_s),
-        histograms={metric: _histogram(cells[name], sums[name]) for metric, name in found.items() if name},
-        started_s=started_s,
-    )
+    histograms = {metric: _histogram(cells[name], sums[name]) for metric, name in found.items() if name}
+    if "tpot" in histograms:
+        histograms["tpot"] = _of_several_tokens(histograms["tpot"], cells[LENGTHS])
+    return Look(engines=snapshots_of(exposition, at_s), histograms=histograms, started_s=started_s)
 
 
 def snapshots_of(exposition: str, at_s: float) -> dict[str, Snapshot]:
@@ -146,13 +146,23 @@ def snapshots_of(exposition: str, at_s: float) -> dict[str, Snapshot]:
     }
 
 
-_HISTOGRAMS = frozenset(name for names in HISTOGRAMS.values() for name in names)
+_HISTOGRAMS = frozenset((LENGTHS, *(name for names in HISTOGRAMS.values() for name in names)))
 _READ = frozenset(name for names in NAMES.values() for name in names)
 
 
 def _histogram(cells: dict[float, float], total: float) -> Histogram:
     edges = tuple(sorted(cells))
     return Histogram(edges, tuple(cells[edge] for edge in edges), total)
+
+
+def _of_several_tokens(tpot: Histogram, lengths: dict[float, float]) -> Histogram:
+    """Return times per token without answers of a single token: they have none, and vLLM counts them as 0.
+
+    An engine that leaves these out itself has that many fewer times than answers.
+    """
+    answers = max(lengths.values(), default=tpot.count)
+    zeros = max(0.0, lengths.get(1.0, 0.0) - (answers - tpot.count))
+    return Histogram(tpot.edges, tuple(count - zeros for count in tpot.counts), tpot.total)
 
 
 def _first(found: dict[str, float], names: tuple[str, ...]) -> float | None:

@@ -28,7 +28,9 @@ class ShownByDefault(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `show` before arguments that name no command."""
         named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
-        return super().parse_args(ctx, args if named else ["show", *args])
+        # Without any, a shell that completes wants to know the commands.
+        known = named or (not args and ctx.resilient_parsing)
+        return super().parse_args(ctx, args if known else ["show", *args])
 
 
 app = typer.Typer(

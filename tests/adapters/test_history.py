@@ -88,6 +88,14 @@ def test_a_measurement_is_kept_once(path: Path) -> None:
     assert History(path).add(measurement()) == 0
 
 
+def test_what_is_not_a_number_was_not_measured(path: Path) -> None:
+    figures = {"ttft.mean": Measured.exactly(math.nan), "ttft.p95": Measured.exactly(0.2)}
+
+    History(path).add(measurement(figures=figures))
+
+    assert list(History(path).measurements()[0].figures) == ["ttft.p95"]
+
+
 def test_all_records_of_a_call_are_kept_or_none(path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         History(path).add(applied(), applied(service="b", forecast=forecast(gpus=math.inf)))

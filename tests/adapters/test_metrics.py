@@ -101,7 +101,7 @@ def test_the_latencies_of_a_real_engine_are_histograms_with_all_their_buckets() 
     assert ttft.total == pytest.approx(746.94)
     assert ttft.quantile(0.5).low == 0.1
     assert ttft.quantile(0.5).high == 0.25
-    assert look.histograms["tpot"].mean == pytest.approx(36.168 / 1433, rel=1e-4)
+    assert look.histograms["e2e"].mean == pytest.approx(3526.6156 / 1433)
     assert look.engines == snapshots_of(real("vllm_metrics_0.32_loaded.txt"), 5.0)
     assert look.started_s == pytest.approx(1795333933.07)
 
@@ -145,3 +145,21 @@ def test_the_engines_behind_an_address_share_their_histograms() -> None:
 
     assert sorted(both.engines) == ["0", "1"]
     assert both.histograms["ttft"] == one.histograms["ttft"] + one.histograms["ttft"]
+
+
+def test_answers_of_one_token_have_no_time_per_token_though_vllm_counts_them_as_zero() -> None:
+    text = real("vllm_metrics_0.32_loaded.txt")
+    assert 'vllm:request_generation_tokens_bucket{engine="0",le="1.0",model_name="tiny"} 105.0' in text
+
+    tpot = look_of(text, 0.0).histograms["tpot"]
+
+    assert tpot.count == 1433 - 105
+    assert tpot.mean == pytest.approx(36.168 / (1433 - 105), rel=1e-4)
+
+
+def test_an_engine_that_leaves_these_answers_out_itself_says_the_same() -> None:
+    text = real("vllm_metrics_0.32_loaded.txt")
+    times = r"^(vllm:request_time_per_output_token_seconds_(?:bucket|count)\S*) (.*)$"
+    left_out = re.sub(times, lambda line: f"{line[1]} {float(line[2]) - 105}", text, flags=re.MULTILINE)
+
+    assert look_of(left_out, 0.0) == look_of(text, 0.0)
