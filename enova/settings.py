@@ -13,7 +13,7 @@ class Settings:
     """Process settings; what services should look like never comes from here."""
 
     state_dir: Path
-    """Local processes, their logs, and locks (ENOVA_STATE_DIR; default $XDG_STATE_HOME/enova)."""
+    """Local processes, their logs, locks and the history (ENOVA_STATE_DIR; default $XDG_STATE_HOME/enova)."""
     prices: Path | None = None
     """What GPUs cost here (ENOVA_PRICES; default $XDG_CONFIG_HOME/enova/prices.yaml, where there is one)."""
     inventory: Path | None = None

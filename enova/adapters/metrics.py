@@ -1,4 +1,4 @@
-"""vLLM's `/metrics` read into snapshots, one for each engine behind the address."""
+"""vLLM's `/metrics` read into snapshots, one for each engine behind the address, and into histograms."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from typing import TypeVar
 
 import httpx
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from enova.core.engine.snapshot import Snapshot
+from enova.core.ledger.histogram import Histogram
+from enova.core.ledger.window import Look
 from enova.errors import ObserveError
+
+T = TypeVar("T")
 
 NAMES: dict[str, tuple[str, ...]] = {
     "running": ("vllm:num_requests_running",),
@@ -37,6 +42,20 @@ NAMES: dict[str, tuple[str, ...]] = {
     "preemptions": ("vllm:num_preemptions_total",),
 }
 """What the fields of a snapshot are called, newest name first."""
+HISTOGRAMS: dict[str, tuple[str, ...]] = {
+    "e2e": ("vllm:e2e_request_latency_seconds",),
+    "itl": ("vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"),
+    # One mean a request.
+    "tpot": ("vllm:request_time_per_output_token_seconds",),
+    "ttft": ("vllm:time_to_first_token_seconds",),
+}
+"""What the latencies of requests are called, newest name first.
+
+Not request_queue_time_seconds: it begins when the scheduler sees a request, which is only between steps, and so
+leaves out most of what a forecast calls queueing.
+"""
+LENGTHS = "vllm:request_generation_tokens"
+STARTED = "process_start_time_seconds"
 ANSWERS = "http_request_duration_seconds"
 COMPLETIONS = frozenset({"/v1/completions", "/v1/chat/completions", "/v1/responses"})
 CACHE = "vllm:cache_config_info"
@@ -57,22 +76,50 @@ class HttpMetrics:
 
         Its time is the middle of the call.
         """
+        return self._read(snapshots_of)
+
+    def look(self) -> Look:
+        """Return the same with the histograms of latencies."""
+        return self._read(look_of)
+
+    def close(self) -> None:
+        """Give up its connection."""
+        self._client.close()
+
+    def _read(self, reader: Callable[[str, float], T]) -> T:
         before_s = self._monotonic()
         try:
             answer = self._client.get(f"{self._url}/metrics").raise_for_status()
-            return snapshots_of(answer.text, at_s=(before_s + self._monotonic()) / 2)
+            return reader(answer.text, (before_s + self._monotonic()) / 2)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise ObserveError(
                 f"metrics of {self._url} could not be read: {error}",
                 hint="check the address; a server started with --disable-log-stats has no metrics",
             ) from error
 
-    def close(self) -> None:
-        """Give up its connection."""
-        self._client.close()
+
+def look_of(exposition: str, at_s: float) -> Look:
+    """Return all that a page read at `at_s` says of its engines' latencies. Bad text is a ValueError."""
+    cells: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
+    sums: dict[str, float] = defaultdict(float)
+    started_s = None
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            name, _, part = sample.name.rpartition("_")
+            if name in _HISTOGRAMS and part == "bucket":
+                cells[name][float(sample.labels.get("le", ""))] += sample.value
+            elif name in _HISTOGRAMS and part == "sum":
+                sums[name] += sample.value
+            elif sample.name == STARTED:
+                started_s = sample.value
+    found = {metric: next((name for name in names if name in cells), None) for metric, names in HISTOGRAMS.items()}
+    histograms = {metric: _histogram(cells[name], sums[name]) for metric, name in found.items() if name}
+    if "tpot" in histograms:
+        histograms["tpot"] = _of_several_tokens(histograms["tpot"], cells[LENGTHS])
+    return Look(engines=snapshots_of(exposition, at_s), histograms=histograms, started_s=started_s)
 
 
-def snapshots_of(exposition: str, *, at_s: float) -> dict[str, Snapshot]:
+def snapshots_of(exposition: str, at_s: float) -> dict[str, Snapshot]:
     """Return a snapshot of each engine by its label, from a page read at `at_s`. Bad text is a ValueError."""
     values: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     capacities: dict[str, float] = {}
@@ -99,7 +146,23 @@ def snapshots_of(exposition: str, *, at_s: float) -> dict[str, Snapshot]:
     }
 
 
+_HISTOGRAMS = frozenset((LENGTHS, *(name for names in HISTOGRAMS.values() for name in names)))
 _READ = frozenset(name for names in NAMES.values() for name in names)
+
+
+def _histogram(cells: dict[float, float], total: float) -> Histogram:
+    edges = tuple(sorted(cells))
+    return Histogram(edges, tuple(cells[edge] for edge in edges), total)
+
+
+def _of_several_tokens(tpot: Histogram, lengths: dict[float, float]) -> Histogram:
+    """Return times per token without answers of a single token: they have none, and vLLM counts them as 0.
+
+    An engine that leaves these out itself has that many fewer times than answers.
+    """
+    answers = max(lengths.values(), default=tpot.count)
+    zeros = max(0.0, lengths.get(1.0, 0.0) - (answers - tpot.count))
+    return Histogram(tpot.edges, tuple(count - zeros for count in tpot.counts), tpot.total)
 
 
 def _first(found: dict[str, float], names: tuple[str, ...]) -> float | None:

@@ -20,6 +20,7 @@ from enova.cli import (
     gpus,
     init,
     inventory,
+    ledger,
     logs,
     models,
     plan,
@@ -87,6 +88,7 @@ app.command("simulate")(simulate.simulate)
 app.command("fit")(fit.fit)
 app.command("calibrate")(calibrate.calibrate)
 app.command("accuracy")(accuracy.accuracy)
+app.add_typer(ledger.app, name="ledger")
 app.command("models")(models.models)
 app.command("gpus")(gpus.gpus)
 app.command("inventory")(inventory.inventory)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from enova.cli.options import Color, TextOrJson
+from enova.cli.options import Color, TextOrJson, seconds_of
 from enova.cli.session import Session, session_of
-from enova.errors import ObserveError, UsageError
+from enova.errors import ObserveError
 
 if TYPE_CHECKING:
     from enova.core.engine.learnt import Learnt
@@ -41,25 +41,12 @@ def calibrate(
     from enova.render.calibration import calibration_as_json, calibration_text
 
     session = session_of(ctx)
-    learnt = _learnt(session, url, _seconds("--for", length), _seconds("--every", every))
+    learnt = _learnt(session, url, seconds_of("--for", length), seconds_of("--every", every))
     if output == "json":
         session.stdout.write(calibration_as_json(learnt))
     else:
         session.show(calibration_text(learnt), color)
     return 0
-
-
-def _seconds(option: str, text: str) -> float:
-    from enova.core.spec.fault import Fault
-    from enova.core.spec.units import Duration
-
-    try:
-        seconds = float(Duration.parse(text))
-    except Fault as fault:
-        raise UsageError(f"{option}: {fault.message}", hint=fault.hint) from None
-    if seconds <= 0:
-        raise UsageError(f"{option}: must be more than 0")
-    return seconds
 
 
 def _learnt(session: Session, url: str, length_s: float, every_s: float) -> Learnt:

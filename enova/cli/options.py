@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from enova.errors import UsageError
+
 COMPLETED_FILES_MAX = 200
 NAME = re.compile(r"^metadata:\s*\{?\s*name:\s*([a-z0-9-]+)", re.MULTILINE)
 """Good enough to complete a word; a name written in any other way is typed by hand."""
@@ -45,6 +47,20 @@ def complete_service(incomplete: str) -> list[str]:
 def complete_service_or_path(incomplete: str) -> list[str]:
     """Return services and paths that begin like this."""
     return [*complete_service(incomplete), *complete_path(incomplete)]
+
+
+def seconds_of(option: str, text: str) -> float:
+    """Return the length of time an option names, which must be some."""
+    from enova.core.spec.fault import Fault
+    from enova.core.spec.units import Duration
+
+    try:
+        seconds = float(Duration.parse(text))
+    except Fault as fault:
+        raise UsageError(f"{option}: {fault.message}", hint=fault.hint) from None
+    if seconds <= 0:
+        raise UsageError(f"{option}: must be more than 0")
+    return seconds
 
 
 PATHS_HELP = "Spec files or folders; `-` reads stdin. Default: ./specs"

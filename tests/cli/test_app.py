@@ -113,15 +113,18 @@ def test_a_terminal_that_cannot_show_a_sign_ends_nothing(machine: Machine) -> No
     assert "?/chat.yaml:1:" in shown.stdout
 
 
-def test_the_shell_can_complete_commands_and_services(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    ("typed", "words"), [("enova logs c", ["chat"]), ("enova ledger ", ["show", "measure", "add"])]
+)
+def test_the_shell_can_complete_commands_and_services(machine: Machine, typed: str, words: list[str]) -> None:
     machine.spec("chat", "specs/chat.yaml")
 
     shown = subprocess.run(
         [sys.executable, "-m", "enova"],
-        env={"_ENOVA_COMPLETE": "complete_bash", "COMP_WORDS": "enova logs c", "COMP_CWORD": "2"},
+        env={"_ENOVA_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": "2"},
         capture_output=True,
         text=True,
         check=False,
     )
 
-    assert shown.stdout.split() == ["chat"]
+    assert shown.stdout.split() == words

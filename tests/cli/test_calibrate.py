@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -15,13 +11,13 @@ from enova.adapters.metrics import ANSWERS, NAMES
 from enova.core.engine.calibration import Calibrated, StepCosts, Work
 from enova.core.engine.learnt import learnt_in
 from enova.core.engine.snapshot import Snapshot
+from tests.cli.metrics_server import EVERY_S, Server
 from tests.cli.terminal import Machine
 from tests.core.engine.scraped import poisson, scraped
 
 TRUTH = StepCosts(
     step_s=11e-3, chunk_s=5e-3, sequence_s=0.2e-3, prompt_token_s=0.4e-3, pair_s=0.3e-6, kv_token_s=3e-6
 )
-EVERY_S = 0.5
 LOOKS = ("--for", "70s", "--every", "500ms")
 
 
@@ -34,49 +30,6 @@ def exposition(snapshot: Snapshot) -> str:
         f'{ANSWERS}_{name}{{handler="/v1/completions"}} {value}' for name, value in http if value is not None
     ]
     return "\n".join(lines) + "\n"
-
-
-class Server:
-    """Serves one page after the other, and the last one from then on. Its clock moves on with each page."""
-
-    def __init__(self, pages: list[str]) -> None:
-        self.pages, self.served = pages, 0
-
-    def now_s(self) -> float:
-        return EVERY_S * self.served
-
-    def page(self) -> str:
-        self.served += 1
-        return self.pages[min(self.served, len(self.pages)) - 1]
-
-    @contextmanager
-    def at(self, machine: Machine) -> Iterator[str]:
-        """Yield its address, and let the machine go by its clock."""
-        machine.monotonic = self.now_s
-        with HTTPServer(("127.0.0.1", 0), self._handler()) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{server.server_port}"
-            finally:
-                server.shutdown()
-                thread.join()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        page = self.page
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = page().encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
 
 
 @pytest.fixture(scope="module")
