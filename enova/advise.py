@@ -10,18 +10,21 @@ from dataclasses import dataclass, field, replace
 
 from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.gpu_facts import find_gpu
+from enova.core.fingerprint import fingerprint
 from enova.core.forecast import Forecast
 from enova.core.inventory import HERE, Inventory, Pool, inventory_of
+from enova.core.launches import replica_launch
 from enova.core.lockfile import Entry, Lock
 from enova.core.observed import Observed, Unknown
 from enova.core.plan import Note
-from enova.core.recommend.demand import BURST, Demand, demand_of, with_assumed_lengths
+from enova.core.recommend.demand import BURST, Demand, demand_of, peak_of, with_assumed_lengths
 from enova.core.recommend.expect import expect
 from enova.core.recommend.fields import GPU, REPLICAS, filled
 from enova.core.recommend.inputs import inputs_digest, inventory_digest
 from enova.core.recommend.question import Evidence, Question
 from enova.core.recommend.recommend import recommend
 from enova.core.recommend.recommendation import Infeasible, Outcome, Recommendation
+from enova.core.resolve import resolve
 from enova.core.simulate.promises import promises_of
 from enova.core.spec import Service
 from enova.core.spec.check import check
@@ -113,7 +116,7 @@ class Adviser:
         model = self.knowledge.model(service, _asks(service))
         evidence = Evidence(
             curves=self.knowledge.curves(),
-            error=self.knowledge.error(service.name),
+            error=self.knowledge.error,
             learnt=self.knowledge.learnt(service.engine.calibration) if service.engine.calibration else None,
         )
         return Question(
@@ -176,9 +179,27 @@ class Adviser:
                 for pin in recommendation.pins
             },
             max_tokens=recommendation.max_tokens,
-            forecast=_forecast(question, recommendation),
+            forecast=self._forecast(question, recommendation),
         )
         return Advice(service=service, entry=entry, fresh=True, outcome=outcome, notes=_unjudged(service, entry))
+
+    def _forecast(self, question: Question, recommendation: Recommendation) -> Forecast | None:
+        resolved = resolve(question.service, recommendation.chosen)
+        service = resolved.service
+        learnt = self.knowledge.learnt_error(service.name, fingerprint(replica_launch(resolved)))
+        forecast = expect(question, recommendation.shape, recommendation.replicas, service, learnt)
+        if forecast is None:
+            return None
+        _, assumed = with_assumed_lengths(question.service.injection)
+        emulated = (EMULATED,) if service.engine.kind == "emulated" else ()
+        return replace(forecast, notes=(*forecast.notes, *emulated, *assumed))
+
+    def peak(self, service: Service) -> float | None:
+        """Return the requests/s that forecasts are of; None where users wait for answers, or nothing is stated."""
+        injection, _ = with_assumed_lengths(service.injection)
+        if injection.arrival is None:
+            return None
+        return peak_of(load_of(injection, recordings=recordings(self.knowledge, files_of(injection))))
 
     def _demand(self, service: Service) -> Demand | None:
         injection, _ = with_assumed_lengths(service.injection)
@@ -266,16 +287,6 @@ def _asks(service: Service) -> bool:
 
 def _modelled(service: Service) -> bool:
     return service.engine.kind == "vllm" or "emulate_gpu" in service.engine.extra_args
-
-
-def _forecast(question: Question, recommendation: Recommendation) -> Forecast | None:
-    service = filled(question.service, recommendation.chosen)
-    forecast = expect(question, recommendation.shape, recommendation.replicas, service)
-    if forecast is None:
-        return None
-    _, assumed = with_assumed_lengths(question.service.injection)
-    emulated = (EMULATED,) if service.engine.kind == "emulated" else ()
-    return replace(forecast, notes=(*emulated, *assumed))
 
 
 def _unjudged(service: Service, entry: Entry | None = None) -> tuple[Note, ...]:

@@ -33,8 +33,10 @@ class Knowledge:
     digest: Callable[[str], str]
     """Of a file's content, or of the config of a model in a folder; empty for what is not there."""
     curves: Callable[[], Curves]
-    error: Callable[[str], ModelError]
-    """How wrong forecasts are, of a service by name."""
+    error: ModelError
+    """How wrong forecasts are where nothing was measured of the service itself."""
+    learnt_error: Callable[[str, str], ModelError | None]
+    """How wrong they are of a service, by name, with replicas of a fingerprint; None: too little was measured."""
 
 
 def recordings(knowledge: Knowledge, files: tuple[str, ...]) -> Mapping[str, Recording]:

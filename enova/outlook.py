@@ -52,16 +52,17 @@ def _outlook(resolved: Resolved, advice: Advice, adviser: Adviser, observed: Obs
         service=name,
         after=entry.forecast,
         fresh=advice.fresh,
+        fingerprint=fingerprint(replica_launch(resolved)),
         pins=entry.pins,
         max_tokens=entry.max_tokens,
         interruptions=interruptions_of(actions),
     )
     if entry.forecast is None:
         return found
+    found = replace(found, rate=adviser.peak(resolved.written))
     if actions:
         found = replace(found, rollout_s=_rollout_s(resolved, adviser, actions))
-    wanted = fingerprint(replica_launch(resolved))
-    if len(running) == entry.forecast.replicas and all(one.fingerprint == wanted for one in running):
+    if len(running) == entry.forecast.replicas and all(one.fingerprint == found.fingerprint for one in running):
         return replace(found, now=entry.forecast)
     now, words = _now(resolved, adviser, observed, running)
     return replace(found, now=now, now_words=words)
@@ -116,7 +117,8 @@ def _now(
         question = adviser.question(service)
         gpu = _gpu_of(running[0], observed, adviser) or _wanted_gpu(resolved, adviser)
         pool = Pool(gpu=gpu, per_host=max(1, len(running[0].devices)), source=HERE)
-        return expect(question, shape_with(question, pool, {}), len(running), service), ""
+        learnt = adviser.knowledge.learnt_error(service.name, running[0].fingerprint)
+        return expect(question, shape_with(question, pool, {}), len(running), service, learnt), ""
     except (EnovaError, KeyError) as error:
         return None, f"cannot be told: {error}"
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enova.errors import UsageError
+from enova.errors import EnovaError, UsageError
 
 if TYPE_CHECKING:
     from enova.cli.session import Session
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from enova.core.engine.model_card import ModelCard
     from enova.core.inventory import Inventory
     from enova.core.observed import Observed, Unknown
+    from enova.core.simulate.results import ModelError
     from enova.core.spec import Service
     from enova.knowledge import Knowledge
 
@@ -35,7 +36,8 @@ def knowledge_of(session: Session, inventory: Path | None = None) -> Knowledge:
         learnt=cache(_learnt_of),
         digest=cache(_digest),
         curves=measured_curves,
-        error=lambda _service: measured_error(),
+        error=measured_error(),
+        learnt_error=cache(lambda service, fingerprint: _learnt_error(session, service, fingerprint)),
     )
 
 
@@ -61,6 +63,23 @@ def _learnt_of(file: str) -> Learnt:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} cannot be read: {error}", hint="make one with `enova calibrate`") from error
     return learnt_in(text, file)
+
+
+def _learnt_error(session: Session, service: str, fingerprint: str) -> ModelError | None:
+    from enova.adapters.history import history_of
+    from enova.adapters.model_error import measured_error
+    from enova.core.ledger.learning import error_with
+    from enova.core.ledger.rows import ledger_of
+
+    history, base = history_of(session.settings), measured_error()
+    try:
+        rows = ledger_of(history.applied(service), history.measurements(service)).rows
+    except EnovaError as error:
+        # History is there to learn from; a plan must not need it.
+        session.say(f"note: nothing is learnt from what was measured: {error.message}")
+        return None
+    learnt = error_with((row for row in rows if row.fingerprint == fingerprint), base)
+    return None if learnt == base else learnt
 
 
 def _inventory(session: Session, file: Path | None, observed: Observed) -> Inventory | Unknown:

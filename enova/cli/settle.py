@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,7 @@ def _carry_out(tick: Tick, world: World, session: Session, color: str) -> int:
     stopped = [(failure.action, failure.message, failure.hint) for failure in result.stopped]
     text = outcome_text(len(result.done), failures, stopped, len(result.skipped), interrupted=stop.is_set())
     session.show(text, color)
+    _record(tick, session, {failure.action.service for failure in (*result.failures, *result.stopped)})
     touched = {action.service for action in result.done} - {action.service for action, _, _ in failures}
     for one in tick.desired:
         if one.service in touched and not stop.is_set():
@@ -73,6 +74,25 @@ def _carry_out(tick: Tick, world: World, session: Session, color: str) -> int:
     if stop.is_set():
         return INTERRUPTED
     return 1 if result.failures or result.skipped else 0
+
+
+def _record(tick: Tick, session: Session, failed: Collection[str]) -> None:
+    """Keep the forecasts that are in force from now on; that they cannot be kept is no reason to fail."""
+    from enova.adapters.history import history_of
+    from enova.core.ledger.records import Applied
+
+    changed = {action.service for action in tick.plan.actions} - set(failed)
+    records = [
+        Applied(
+            at_s=session.now(), service=one.service, fingerprint=one.fingerprint, forecast=one.after, rate=one.rate
+        )
+        for one in tick.outlooks
+        if one.after is not None and one.service in changed
+    ]
+    try:
+        history_of(session.settings).add(*records)
+    except EnovaError as error:
+        session.say(f"note: the forecast is not kept for the ledger: {error.message}")
 
 
 def _agreed(session: Session, question: str) -> bool:

@@ -20,8 +20,10 @@ class Outlook:
     now_words: str = "nothing runs"
     """Why there is no forecast of what runs now."""
     after: Forecast | None = None
-    traffic: str = ""
-    """What the forecasts are of, in words."""
+    rate: float | None = None
+    """Requests/s that the forecasts are of; None: users wait for answers."""
+    fingerprint: str = ""
+    """Of the replicas as they are to be."""
     fresh: bool = False
     """Whether what is to be was chosen in this plan; else it is from the lock."""
     pins: Mapping[str, str] = field(default_factory=dict)

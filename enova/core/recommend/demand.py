@@ -105,6 +105,11 @@ def demand_of(load: Load, burst: float = BURST) -> Demand:
     )
 
 
+def peak_of(load: Load) -> float | None:
+    """Return requests/s at the busiest; None for users who wait for answers."""
+    return None if load.users is not None else _ends(load)[0]
+
+
 def with_assumed_lengths(injection: Injection) -> tuple[Injection, tuple[str, ...]]:
     """Return the injection with lengths wherever it leaves them open, and what was assumed, in words.
 

@@ -9,13 +9,17 @@ from enova.core.recommend.demand import Demand
 from enova.core.recommend.question import Question
 from enova.core.recommend.shape import Shape
 from enova.core.simulate.forecast import ENOUGH_REQUESTS, WARM_UP, Conditions, run_of
+from enova.core.simulate.results import ModelError
 from enova.core.spec import Service
 
+LEARNT = "bands are learnt from what was measured of this service (`enova ledger`)"
 LONG_ENOUGH_S = 120.0
 MOST_REQUESTS = 20_000
 
 
-def expect(question: Question, shape: Shape, replicas: int, service: Service) -> Forecast | None:
+def expect(
+    question: Question, shape: Shape, replicas: int, service: Service, learnt: ModelError | None = None
+) -> Forecast | None:
     """Return the forecast of so many replicas; None where no traffic is stated.
 
     Waves and stages are taken at their peak, without the burst that is planned for beyond it.
@@ -25,6 +29,7 @@ def expect(question: Question, shape: Shape, replicas: int, service: Service) ->
         shape: how one replica is run.
         replicas: how many of them.
         service: whose gateway spreads the requests.
+        learnt: how wrong forecasts of this very service were, in place of what is known of all.
     """
     demand = question.demand
     if demand is None:
@@ -39,7 +44,7 @@ def expect(question: Question, shape: Shape, replicas: int, service: Service) ->
             requests=requests,
             warmup_s=WARM_UP * requests / rate if rate else 0.0,
             promises=question.promises,
-            error=question.evidence.error,
+            error=learnt or question.evidence.error,
         ),
     )
     price = shape.usd_per_h
@@ -50,6 +55,7 @@ def expect(question: Question, shape: Shape, replicas: int, service: Service) ->
         gpus=replicas * shape.gpus,
         replicas=replicas,
         usd_per_h=None if price is None else replicas * price,
+        notes=(LEARNT,) if learnt else (),
     )
 
 
