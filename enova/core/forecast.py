@@ -66,9 +66,13 @@ def forecast_of(
     gpus: int,
     replicas: int,
     usd_per_h: float | None,
+    times: float = 1.0,
     notes: tuple[str, ...] = (),
 ) -> Forecast:
-    """Return what a simulated run says of a service that costs so much."""
+    """Return what a simulated run says of a service that costs so much.
+
+    `times` is how much greater the service is than the part of it that was simulated: rates grow with it.
+    """
     figures = {
         f"{metric}.{statistic}": latency.of(statistic)
         for metric, latency in results.latencies.items()
@@ -79,10 +83,12 @@ def forecast_of(
         f"{promise.metric}.{promise.statistic}": results.of(promise.metric, promise.statistic)
         for promise in promises
     }
-    figures |= {"output_tokens_per_s": results.output_tokens_per_s, "requests_per_s": results.requests_per_s}
+    rates = {"output_tokens_per_s": results.output_tokens_per_s, "requests_per_s": results.requests_per_s}
     if results.goodput is not None:
-        figures |= {"goodput.per_s": results.goodput.per_s, "goodput.share": results.goodput.share}
-    tokens_per_h = 3600 * results.output_tokens_per_s.value
+        rates["goodput.per_s"] = results.goodput.per_s
+        figures["goodput.share"] = results.goodput.share
+    figures |= {name: _times(figure, times) for name, figure in rates.items()}
+    tokens_per_h = 3600 * figures["output_tokens_per_s"].value
     return Forecast(
         origin=results.origin,
         gpu=gpu,
@@ -103,3 +109,8 @@ def forecast_of(
         usd_per_million_tokens=1e6 * usd_per_h / tokens_per_h if usd_per_h is not None and tokens_per_h else None,
         notes=notes,
     )
+
+
+def _times(figure: Figure, times: float) -> Figure:
+    band = figure.band
+    return Figure(figure.value * times, band._replace(low=band.low * times, high=band.high * times))

@@ -50,7 +50,7 @@ class Demand:
     """The same at the quietest."""
     closed: bool
     prompt_tokens: float
-    """Mean, of what is not known from earlier prompts."""
+    """Mean."""
     output_tokens: float
     """Mean."""
     prompts: tuple[int, ...]
@@ -60,6 +60,11 @@ class Demand:
     shared: float
     """Share of the prompt tokens that begin like other prompts do, 0 to 1."""
     burst: float
+
+    @property
+    def computed_tokens(self) -> float:
+        """Return the mean of a prompt's tokens that are not known from earlier prompts."""
+        return self.prompt_tokens * (1 - self.shared)
 
     def prompt_at(self, share: float) -> int:
         """Return the length that this share of the prompts does not exceed."""

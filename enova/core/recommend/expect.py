@@ -34,10 +34,11 @@ def expect(
     demand = question.demand
     if demand is None:
         return None
-    load, rate = demand.share(1)
+    part = _part(demand, replicas)
+    load, rate = demand.share(replicas / part)
     requests = _requests(demand, rate)
     results = run_of(
-        [question.evidence.replica(shape.setup)] * replicas,
+        [question.evidence.replica(shape.setup)] * part,
         load,
         Conditions(
             policy=service.gateway.policy or "round_robin",
@@ -55,8 +56,17 @@ def expect(
         gpus=replicas * shape.gpus,
         replicas=replicas,
         usd_per_h=None if price is None else replicas * price,
+        times=replicas / part,
         notes=(LEARNT,) if learnt else (),
     )
+
+
+def _part(demand: Demand, replicas: int) -> int:
+    """Return how many of the replicas are simulated, with their share of the traffic: all, unless it is a lot."""
+    if demand.closed:
+        return replicas
+    wanted = LONG_ENOUGH_S * demand.peak
+    return replicas if wanted <= MOST_REQUESTS else max(1, math.floor(replicas * MOST_REQUESTS / wanted))
 
 
 def _requests(demand: Demand, rate: float | None) -> int:

@@ -22,6 +22,8 @@ from enova.core.simulate.results import Metric
 
 MOST_REPLICAS = 1024
 """No more are tried of one shape; a shape that needs more is the wrong one."""
+NEAR = 4
+"""Times the fewest replicas that could do: up to there the most that are allowed are tried at once."""
 IDLE_SHARE = 1 / 50
 """Of a replica's best throughput: what is broken there is broken at any rate."""
 BATCHED_TOKENS = (2048, 1024, 512)
@@ -115,6 +117,8 @@ def _fewest(bench: Bench, shape: Shape, allowed: Allowed, best: Found | None) ->
         usd = price * replicas if price is not None and replicas is not None else None
         return Lost(words=shape.words, reason=reason, usd_per_h=usd)
 
+    if allowed.usd_per_h is not None and shape.usd_per_h is None:
+        return lost("no price is known for it, so budget.cost cannot be held; ENOVA_PRICES can say one")
     if bounds.broken:
         return lost(
             "; ".join(f"{over(promise, taken_s)} for a request alone" for promise, taken_s in bounds.broken)
@@ -144,18 +148,19 @@ def _affordable(shape: Shape, most: float, best: Found | None) -> float:
 
 
 def _search_number(bench: Bench, shape: Shape, least: int, limit: float) -> Found | None:
+    """Return the fewest replicas from `least` on that will do, None if not even `limit` of them do."""
     if least > limit:
         return None
     first = _any(bench, shape, least)
     if first is not None:
         return Found(trial=first, replicas=least)
-    if not _could_ever(bench, shape):
+    high = min(limit, MOST_REPLICAS)
+    # Where there is a way already, most others are out with this one look at as many as it may cost.
+    kept = _any(bench, shape, high) if high <= NEAR * least else None
+    if kept is None and (high <= NEAR * least or not _could_ever(bench, shape)):
         return None
-    low, high = least, min(limit, MOST_REPLICAS)
-    kept: Trial | None = None
-    step = 1
+    low, step = least, 1
     while kept is None:
-        # From below: a few more replicas usually do, and each trial of many is as long as one of few.
         number = int(min(low + step, high))
         if number <= low:
             return None
