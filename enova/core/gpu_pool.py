@@ -30,9 +30,12 @@ class GpuPool:
             self._free = [gpu for gpu in self._free if gpu.id not in taken]
         return taken
 
-    def refusal(self, launch: Launch, desired: Desired) -> Note:
-        """Say why there was nothing to hand out."""
-        wanted = f"{launch.target} needs {launch.gpus} GPU{'s' if launch.gpus > 1 else ''}"
+    def refusal(self, launches: Sequence[Launch], desired: Desired) -> Note:
+        """Say why there was nothing to hand out to these replicas, of which there is at least one."""
+        gpus = f"{launches[0].gpus} GPU{'s' if launches[0].gpus > 1 else ''}"
+        wanted = f"{launches[0].target} needs {gpus}"
+        if len(launches) > 1:
+            wanted = f"{len(launches)} replicas ({launches[0].target} to {launches[-1].target}) need {gpus} each"
         if isinstance(self._gpus, Unknown):
             return Note(desired.service, f"{wanted}, but the GPUs could not be read: {self._gpus.reason}")
         if not self._gpus:

@@ -60,6 +60,7 @@ class _ServiceReconciler:
         self.diff = ServiceDiff(notes=list(desired.notes))
         self.leftovers: list[tuple[Instance, str]] = []
         self.replacements: list[_Replacement] = []
+        self.without_gpus: list[Launch] = []
 
     def run(self, found: list[Instance]) -> ServiceDiff:
         desired, diff = self.desired, self.diff
@@ -80,6 +81,8 @@ class _ServiceReconciler:
             cause = f"{desired.replicas} replicas wanted" if desired.replicas != 1 else "1 replica wanted"
             self.leftovers += [(instance, cause) for instance in slots[slot]]
         self._replace()
+        if self.without_gpus:
+            diff.refusals.append(self.pool.refusal(self.without_gpus, desired))
         self._remove_leftovers()
         self._unroute(found, routed)
         return diff
@@ -164,7 +167,7 @@ class _ServiceReconciler:
     def _create(self, launch: Launch, wave: int) -> None:
         devices = self.pool.take(launch.gpus, self.desired)
         if devices is None:
-            self.diff.refusals.append(self.pool.refusal(launch, self.desired))
+            self.without_gpus.append(launch)
             return
         self._add(Verb.CREATE, wave, "not found", launch=launch.place(devices=devices))
 
@@ -201,7 +204,7 @@ class _ServiceReconciler:
                     continue
             devices = self.pool.take(item.launch.gpus, self.desired, also=item.old.devices)
             if devices is None:
-                self.diff.refusals.append(self.pool.refusal(item.launch, self.desired))
+                self.without_gpus.append(item.launch)
                 continue
             wave = REPLACE_WAVE + stopped // max(1, policy.max_unavailable) if alive else CREATE_WAVE
             stopped += alive

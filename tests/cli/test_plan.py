@@ -87,7 +87,7 @@ def test_a_refused_plan_says_why_and_exits_with_1(machine: Machine) -> None:
 
     shown = machine.enova("plan", machine.spec())
 
-    assert "refused: chat: chat#0 needs 1 GPU, this host has none" in shown.out
+    assert "refused: chat: 2 replicas (chat#0 to chat#1) need 1 GPU each, this host has none" in shown.out
     assert shown.code == 1
 
 

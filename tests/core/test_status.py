@@ -121,7 +121,7 @@ def test_a_suspended_service_is_left_as_it_is() -> None:
 
 
 def test_a_refusal_says_why() -> None:
-    wanted = desired(replica={"gpus": 1})
+    wanted = desired(replicas=1, replica={"gpus": 1})
 
     assert said(only(of(observed(), wanted)))[1].startswith("Reconciling False Refused: chat#0 needs 1 GPU")
 
