@@ -106,9 +106,9 @@ def main(rounds: int, seconds: float, rate: float, out: Path | None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     limits, found, phases = _limits(), [], []
     with _served() as url:
-        asyncio.run(_send(url, _mixed(2.0, 10.0, seed=99)))
+        asyncio.run(send(url, mixed(2.0, 10.0, seed=99)))
         for number in range(rounds * len(LOADS)):
-            learnt = _calibrate(url, limits, _mixed(rate, seconds, seed=number))
+            learnt = _calibrate(url, limits, mixed(rate, seconds, seed=number))
             found.append(learnt)
             phases.append(_phase(*LOADS[number % len(LOADS)], url, limits, learnt, seconds, seed=1000 + number))
     _report(phases, [learnt.calibration.costs for learnt in found])
@@ -180,8 +180,8 @@ def _calibrate(url: str, limits: Limits, requests: Sequence[Request]) -> Calibra
     calibration = calibrate(reading.observations)
     frontend = measured_frontend(snapshots, calibration) or NO_FRONTEND
     print(f"\n{_words(calibration, frontend)}")
-    predicted = _figures(_simulated(answers, limits, calibration.step_time(), frontend))
-    _row("itself", _figures(answers), predicted)
+    predicted = figures(_simulated(answers, limits, calibration.step_time(), frontend))
+    _row("itself", figures(answers), predicted)
     return Calibrating(calibration, frontend, snapshots, answers)
 
 
@@ -190,19 +190,19 @@ def _phase(
 ) -> Phase:
     """Measure and predict one load; `share` is its rate as a share of the predicted capacity, 0 a burst."""
     calibration, frontend = learnt.calibration, learnt.frontend
-    requests, name = _fixed(shape, np.zeros(BURST)), f"{shape} burst"
+    requests, name = fixed(shape, np.zeros(BURST)), f"{shape} burst"
     if share:
         at_once = [Answer(request, 0.0, 0.0, 0.0) for request in requests]
-        rate = share * _figures(_simulated(at_once, limits, calibration.step_time(), frontend))["req_per_s"]
+        rate = share * figures(_simulated(at_once, limits, calibration.step_time(), frontend))["req_per_s"]
         gaps = np.random.default_rng(seed).exponential(1 / rate, max(10, int(rate * seconds)))
-        requests, name = _fixed(shape, np.cumsum(gaps)), f"{shape} at {rate:.2f}/s"
+        requests, name = fixed(shape, np.cumsum(gaps)), f"{shape} at {rate:.2f}/s"
     answers, snapshots = _watched(url, requests)
-    measured = _figures(answers)
-    predicted = _figures(_simulated(answers, limits, calibration.step_time(), frontend))
+    measured = figures(answers)
+    predicted = figures(_simulated(answers, limits, calibration.step_time(), frontend))
     steps = reading_of(snapshots).observations
     steps_s = sum(calibration.predict(row.work)[0] for row in steps) / sum(row.seconds for row in steps)
     rng = np.random.default_rng(0)
-    draws = [_figures(_simulated(answers, limits, draw, frontend)) for draw in calibration.draws(rng, DRAWS)]
+    draws = [figures(_simulated(answers, limits, draw, frontend)) for draw in calibration.draws(rng, DRAWS)]
     low, high = (
         {key: float(np.quantile([draw[key] for draw in draws], q)) for key in FIGURES} for q in (0.05, 0.95)
     )
@@ -223,7 +223,7 @@ def _watched(url: str, requests: Sequence[Request]) -> tuple[list[Answer], list[
 
     reader = threading.Thread(target=read)
     reader.start()
-    answers = asyncio.run(_send(url, requests))
+    answers = asyncio.run(send(url, requests))
     time.sleep(2 * READ_EVERY_S)
     done.set()
     reader.join()
@@ -231,7 +231,7 @@ def _watched(url: str, requests: Sequence[Request]) -> tuple[list[Answer], list[
     return answers, snapshots
 
 
-def _mixed(rate: float, seconds: float, *, seed: int) -> list[Request]:
+def mixed(rate: float, seconds: float, *, seed: int) -> list[Request]:
     """Return many short prompts, then a few long ones, each at a rate that grows from nothing to twice its mean.
 
     So small batches are seen and full ones, with short contexts and with long ones.
@@ -247,11 +247,13 @@ def _mixed(rate: float, seconds: float, *, seed: int) -> list[Request]:
     return requests
 
 
-def _fixed(shape: str, times: Floats) -> list[Request]:
+def fixed(shape: str, times: Floats) -> list[Request]:
+    """Return requests of one shape at these times."""
     return [Request(number, at_s, *SHAPES[shape]) for number, at_s in enumerate(times.tolist())]
 
 
-async def _send(url: str, requests: Sequence[Request]) -> list[Answer]:
+async def send(url: str, requests: Sequence[Request]) -> list[Answer]:
+    """Send each request at its time, whatever becomes of the others, and return what its client saw."""
     rng = np.random.default_rng()
     unlimited = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(timeout=600, limits=unlimited, trust_env=False) as client:
@@ -302,7 +304,7 @@ def _simulated(answers: Sequence[Answer], limits: Limits, step_time: StepTime, f
     return seen.answers
 
 
-def _figures(answers: Sequence[Answer]) -> dict[str, float]:
+def figures(answers: Sequence[Answer]) -> dict[str, float]:
     """Return milliseconds, and requests per second from the first one's being sent to the last one's end."""
     sent, first, last = (np.array([answer[column] for answer in answers]) for column in (1, 2, 3))
     tokens = np.array([answer.request.output_tokens for answer in answers])
