@@ -113,9 +113,12 @@ class Scheduler:
 
     def drop(self, sequence: Sequence, *, linger: bool) -> None:
         """Let go of a running sequence that is not done, as `retire` does of those that are."""
-        for others in (self.prefilling, self.late):
-            if sequence in others:
-                others.remove(sequence)
+        if sequence in self.prefilling:
+            self.prefilling.remove(sequence)
+            # While it lingers it keeps its seat, and `_walk` would compute what is left of its prompt.
+            sequence.target = sequence.computed
+        elif sequence in self.late:
+            self.late.remove(sequence)
         self.retire(sequence, linger=linger)
 
     def release(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from enova.core.engine.step_time import Frontend
 from enova.core.simulate.engine import Engine
-from enova.core.simulate.limits import Limits
+from enova.core.simulate.limits import KvPages, Limits
 from enova.core.workload.request import Request
 from tests.core.simulate.heard import Heard
 from tests.core.simulate.step_times import Affine
@@ -82,6 +82,33 @@ def test_a_prompt_in_the_midst_of_being_computed_is_dropped() -> None:
     one.advance(inf)
 
     assert (heard.answers, one.now_s, one.kv_used_blocks) == ([], 2.0, 0)
+
+
+def test_of_a_prompt_that_was_dropped_nothing_more_is_computed_while_its_blocks_are_not_free_yet() -> None:
+    limits = Limits(
+        max_num_seqs=2,
+        max_num_batched_tokens=40,
+        kv_blocks=4,
+        pages=KvPages(block_size=16),
+        long_prefill_token_threshold=20,
+        prefix_caching=False,
+        reserve_full_prompt=False,
+        decide_ahead=True,
+    )
+    heard = Heard()
+    one = Engine(limits, ONE_S, heard)
+    submit(one, 0, 0.0, prompt=30, output=5)
+    submit(one, 1, 0.0, prompt=60, output=1)
+    one.advance(0.5)
+
+    # The rest of its prompt would fit in the blocks it has; the next part of the other's needs one more.
+    one.abort(0)
+    one.advance(inf)
+
+    first_step, again = 20 + 20, 60
+    assert one.prompt_tokens == first_step + again
+    assert (heard.of(1).preemptions, heard.of(1).finished_s) == (1, 4.0)
+    assert (one.steps, one.running, one.kv_used_blocks) == (4, 0, 0)
 
 
 def test_who_waits_and_who_is_not_yet_seen_leave_at_once() -> None:
