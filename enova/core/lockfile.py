@@ -11,7 +11,7 @@
     [services.chat.max_tokens]    advice to clients, by class of requests; "" without classes
     [services.chat.forecast]      what is expected
     [services.chat.forecast.figures]
-    "ttft.p95" = [0.21, 0.12, 0.39]    value, and the band it is expected in
+    "ttft.p95" = [0.21, 0.12, 0.39]    value, and the band it is expected in; []: nobody knows
 
 Values that no Enova would choose are refused, so that a merge gone wrong cannot reach an engine.
 """
@@ -120,7 +120,6 @@ def _forecast_tables(forecast: Forecast) -> Iterator[tuple[str, dict[str, Any]]]
         {
             name: [end for end in (figure["value"], figure["low"], figure["high"]) if end is not None]
             for name, figure in figures.items()
-            if figure["value"] is not None
         },
     )
 
@@ -149,6 +148,8 @@ def _forecast(data: dict[str, Any]) -> Forecast:
 
 
 def _figure(ends: list[float]) -> dict[str, float | None]:
+    if not ends:
+        return {"value": None, "low": None, "high": None}
     value, low, *high = ends
     return {"value": value, "low": low, "high": high[0] if high else None}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from enova.core.forecast import Forecast, forecast_of
+from enova.core.forecast_data import forecast_as_data, forecast_in
 from enova.core.recommend.demand import Demand
 from enova.core.recommend.question import Question
 from enova.core.recommend.shape import Shape
@@ -49,7 +50,7 @@ def expect(
         ),
     )
     price = shape.usd_per_h
-    return forecast_of(
+    forecast = forecast_of(
         results,
         question.promises,
         gpu=shape.pool.gpu.name,
@@ -59,6 +60,8 @@ def expect(
         times=replicas / part,
         notes=(LEARNT,) if learnt else (),
     )
+    # With the digits that a lock file keeps: made anew or read from there, it is the same.
+    return forecast_in(forecast_as_data(forecast))
 
 
 def _part(demand: Demand, replicas: int) -> int:
