@@ -137,7 +137,10 @@ def _answer(
 
 def _fewest(demand: Demand, replicas: int) -> int:
     """Return the replicas that the quietest traffic takes, in proportion."""
-    return max(1, math.ceil(replicas * demand.trough / demand.peak)) if demand.peak else replicas
+    if not demand.peak:
+        return replicas
+    # 3 x 0.1 / 0.1 is a bit more than 3.
+    return max(1, math.ceil(replicas * demand.trough / demand.peak - 1e-9))
 
 
 def _why(
