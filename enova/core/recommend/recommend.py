@@ -155,9 +155,11 @@ def _why(
     promised = ", ".join(
         f"{promise.metric}.{promise.statistic} <= {1000 * promise.target_s:g} ms" for promise in question.promises
     )
+    promise = f"{traffic} with {promised}" if promised else traffic
+    kept = found is None or found.trial.kept
     reasons = {
         GPU: f"the cheapest that will do{cost}" if found else "the cheapest on which it starts",
-        REPLICAS: f"the fewest that hold {traffic}" + (f" with {promised}" if promised else ""),
+        REPLICAS: f"the fewest that hold {promise}",
         "engine.tensor_parallel_size": f"with it, {replicas} x {shape.gpus} GPUs will do{cost}"
         if found
         else "the fewest GPUs on which it starts",
@@ -172,6 +174,9 @@ def _why(
         "scaling.min": "what the quietest traffic takes",
         "scaling.max": f"{ROOM_TO_GROW} times what is needed, as far as budget and inventory go",
     }
+    if not kept:
+        closest = f"nothing holds {promise}; this comes closest{cost}"
+        reasons |= dict.fromkeys((GPU, REPLICAS, "engine.tensor_parallel_size"), closest)
     return {field: reasons[field] for field in chosen}
 
 
