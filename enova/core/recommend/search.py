@@ -149,6 +149,9 @@ def _affordable(shape: Shape, most: float, best: Found | None) -> float:
 
 def _search_number(bench: Bench, shape: Shape, least: int, limit: float) -> Found | None:
     """Return the fewest replicas from `least` on that will do, None if not even `limit` of them do."""
+    if bench.demand.closed:
+        # With more replicas than users nobody has one less to share with.
+        limit = min(limit, max(least, math.ceil(bench.demand.peak * bench.demand.burst)))
     if least > limit:
         return None
     first = _any(bench, shape, least)
