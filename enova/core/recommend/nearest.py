@@ -10,7 +10,7 @@ from enova.core.inventory import Inventory
 from enova.core.recommend.limits import Allowed
 from enova.core.recommend.question import Question
 from enova.core.recommend.recommendation import Nearest
-from enova.core.recommend.search import Found, Searched, over, search
+from enova.core.recommend.search import Found, Searched, never_served, over, search
 from enova.core.recommend.shape import Lost, Shape, shapes_of
 from enova.core.recommend.trial import Bench, Trial
 from enova.core.simulate.promises import Promise
@@ -36,7 +36,7 @@ def missed(trial: Trial) -> str:
     """Return what a trial misses: that requests pile up, or by how much promises are broken."""
     if trial.piles_up:
         served = trial.replicas * trial.results.requests_per_s.value
-        return f"requests pile up, it serves about {served:.3g}/s"
+        return never_served(trial) or f"requests pile up, it serves about {served:.3g}/s"
     ends = [(promise, trial.results.of(promise.metric, promise.statistic).band.high) for promise in trial.broken]
     return ", ".join(over(promise, end_s) for promise, end_s in ends)
 

@@ -254,19 +254,28 @@ def _why_not(bench: Bench, shape: Shape, limit: float, why: str) -> str:
     trials = bench.trials_of(shape)
     idle = trials.get(_idle(bench, shape)) if not bench.demand.closed else None
     if idle is not None and idle.broken:
-        return f"{_broken_words(idle)} even with little traffic"
+        return _broken_words(idle) + (" even with little traffic" if idle.results.served else "")
     tried = [trial for trial in trials.values() if trial.replicas <= limit]
     if not tried:
         return "costs more at best"
     last = max(tried, key=lambda trial: trial.replicas)
     number = f"{last.replicas:g} replica{'s' if last.replicas != 1 else ''}"
     if last.piles_up and not last.broken:
-        return f"requests pile up with {number}" + (f", and {why}" if why else "")
+        return never_served(last) or f"requests pile up with {number}" + (f", and {why}" if why else "")
     reason = f"{_broken_words(last)} with {number}"
     return reason + (f", and {why}" if why and limit <= last.replicas else "; more would cost more")
 
 
+def never_served(trial: Trial) -> str:
+    """Return why requests are not served, whatever the number of replicas; empty where all can be."""
+    reasons = ", ".join(trial.results.reasons)
+    which = "some requests are" if trial.results.served else "no request is"
+    return f"{which} ever served: {reasons}" if reasons else ""
+
+
 def _broken_words(trial: Trial) -> str:
+    if not trial.results.served:
+        return never_served(trial)
     words = [
         over(promise, trial.results.of(promise.metric, promise.statistic).band.high) for promise in trial.broken
     ]
