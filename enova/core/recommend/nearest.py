@@ -80,14 +80,10 @@ def nearest_of(
     rentable: Inventory,
 ) -> Iterator[Nearest]:
     """Yield changes, each enough by itself: more budget, looser promises, less traffic, another GPU."""
-    richer = search(bench, shapes, replace(allowed, gpus=None, usd_per_h=None, most=None)).best
+    free = replace(allowed, gpus=None, usd_per_h=None, most=None)
+    richer = search(bench, shapes, free).best or search(bench, shapes, replace(free, room=False)).best
     if richer is not None:
         yield from _limits(richer, allowed)
-    else:
-        roomy = search(bench, shapes, replace(allowed, gpus=None, usd_per_h=None, most=None, room=False)).best
-        if roomy is not None:
-            gpus = roomy.replicas * roomy.shape.gpus
-            yield Nearest("inventory", f"{gpus} x {roomy.shape.pool.gpu.name}", _words(roomy))
     if closest is not None:
         yield from _looser(closest)
         yield from _less(bench, closest)
@@ -95,13 +91,20 @@ def nearest_of(
 
 
 def _limits(found: Found, allowed: Allowed) -> Iterator[Nearest]:
-    usd, gpus = found.usd_per_h, found.replicas * found.shape.gpus
+    """Yield all that has to give way for what was found: less of it is not enough."""
+    usd, gpus, shape = found.usd_per_h, found.replicas * found.shape.gpus, found.shape
+    room = shape.pool.replicas(shape.gpus) if shape.gpus else None
+    needed: dict[str, str] = {}
     if allowed.usd_per_h is not None and usd is not None and usd > allowed.usd_per_h:
-        yield Nearest("budget.cost", f"{math.ceil(100 * usd) / 100:g} USD/h", _words(found))
+        needed["budget.cost"] = f"{math.ceil(100 * usd - 1e-9) / 100:g} USD/h"
     if allowed.gpus is not None and gpus > allowed.gpus:
-        yield Nearest("budget.gpus", str(gpus), _words(found))
+        needed["budget.gpus"] = str(gpus)
     if allowed.most is not None and found.replicas > allowed.most:
-        yield Nearest("scaling.max", str(found.replicas), _words(found))
+        needed["scaling.max"] = str(found.replicas)
+    if room is not None and found.replicas > room:
+        needed["inventory"] = f"{gpus} x {shape.pool.gpu.name}"
+    if needed:
+        yield Nearest(", ".join(needed), ", ".join(needed.values()), _words(found))
 
 
 def _looser(closest: Trial) -> Iterator[Nearest]:

@@ -26,7 +26,7 @@ class Nearest(NamedTuple):
     """One change of the spec, or of what there is, that makes it feasible; simulated like everything else."""
 
     field: str
-    """`budget.cost`, `slo.ttft.p95`, `placement.gpu_types`, `injection`."""
+    """`budget.cost`, `slo.ttft.p95`, `placement.gpu_types`, `injection`; several where one is not enough."""
     value: str
     words: str
     """What would be run then."""
