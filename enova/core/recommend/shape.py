@@ -105,9 +105,8 @@ def shapes_of(question: Question) -> tuple[list[Shape], list[Lost]]:
 def shape_with(question: Question, pool: Pool, chosen: Chosen) -> Shape:
     """Return one way, whether it starts or not. Raises CannotModel for what cannot be modelled there."""
     service = filled(question.service, chosen)
-    return Shape(
-        pool=pool, service=service, setup=setup_of_service(service, question.model, pool.gpu), chosen=chosen
-    )
+    own = {field: value for field, value in chosen.items() if not pinned(question.service, field)}
+    return Shape(pool=pool, service=service, setup=setup_of_service(service, question.model, pool.gpu), chosen=own)
 
 
 def _split(ranks: int, stages: int) -> dict[str, Any]:
