@@ -131,7 +131,10 @@ class Adviser:
     def _holds(self, service: Service, entry: Entry, inputs: str) -> bool:
         if entry.inputs != inputs:
             return False
-        inventory = self.inventory_of(service)
+        try:
+            inventory = self.inventory_of(service)
+        except CannotModel:
+            return True
         # Where there is nothing to run on, as in CI, or nobody can tell, what was chosen elsewhere holds.
         if isinstance(inventory, Unknown) or not inventory.pools:
             return True
@@ -143,7 +146,10 @@ class Adviser:
         asked = _asks(service)
         if not _modelled(service):
             return Advice(service=service)
-        inventory = self.inventory_of(service)
+        try:
+            inventory = self.inventory_of(service)
+        except CannotModel as error:
+            return Advice(service=service, notes=_not_chosen(service, error) if asked else ())
         if isinstance(inventory, Unknown) or not inventory.pools:
             if not asked:
                 return Advice(service=service)
@@ -157,8 +163,7 @@ class Adviser:
             refusal = Note(service.name, f"nothing can be chosen: {error.message}", error.hint or "")
             return Advice(service=service, refusals=(refusal,))
         except CannotModel as error:
-            notes = (Note(service.name, f"nothing is chosen: {error.message}", error.hint or ""),) if asked else ()
-            return Advice(service=service, notes=notes)
+            return Advice(service=service, notes=_not_chosen(service, error) if asked else ())
         recommendation = outcome if isinstance(outcome, Recommendation) else None
         refusals: tuple[Note, ...] = ()
         if isinstance(outcome, Infeasible):
@@ -294,6 +299,10 @@ def _unjudged(service: Service, entry: Entry | None = None) -> tuple[Note, ...]:
         return ()
     hint = "say what traffic comes, for example injection: {arrival: {process: poisson, rate: 4/s}}"
     return (Note(service.name, "promises are not judged: no traffic is stated", hint),)
+
+
+def _not_chosen(service: Service, error: CannotModel) -> tuple[Note, ...]:
+    return (Note(service.name, f"nothing is chosen: {error.message}", error.hint or ""),)
 
 
 def _infeasible(service: Service, outcome: Infeasible) -> Note:
