@@ -73,6 +73,8 @@ def plan(
     session = session_of(ctx)
     if chart is not None and chart.suffix not in _CHARTS:
         raise UsageError(f"--chart: {chart} is none of {', '.join(_CHARTS)}")
+    if locked and (explain or chart is not None):
+        raise UsageError("--locked goes neither with --explain nor with --chart: these choose anew")
     given = given_paths(paths)
     files = load_files(given, session)
     services = [file.service for file in files]
