@@ -28,9 +28,13 @@ def inputs_digest(service: Service, digest: Callable[[str], str]) -> str:
     """Return the digest of what the user wrote. `digest` is of a file's content, or of a model's in a folder."""
     written = service.model_dump(mode="json", exclude_unset=True)
     sections = {
-        name: {key: value for key, value in written[name].items() if key not in _IRRELEVANT.get(name, ())}
+        name: kept
         for name in _SECTIONS
-        if name in written
+        if (
+            kept := {
+                key: value for key, value in written.get(name, {}).items() if key not in _IRRELEVANT.get(name, ())
+            }
+        )
     }
     gateway = written.get("gateway", {})
     sections["gateway"] = {key: gateway[key] for key in ("policy", "retries") if key in gateway}
