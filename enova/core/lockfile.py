@@ -19,6 +19,7 @@ Values that no Enova would choose are refused, so that a merge gone wrong cannot
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -117,10 +118,7 @@ def _forecast_tables(forecast: Forecast) -> Iterator[tuple[str, dict[str, Any]]]
     yield "forecast", {name: value for name, value in data.items() if value not in (None, [])}
     yield (
         "forecast.figures",
-        {
-            name: [end for end in (figure["value"], figure["low"], figure["high"]) if end is not None]
-            for name, figure in figures.items()
-        },
+        {name: _ends(figure) for name, figure in figures.items()},
     )
 
 
@@ -147,11 +145,16 @@ def _forecast(data: dict[str, Any]) -> Forecast:
     return forecast_in(absent | data | {"figures": figures, "expected": expected})
 
 
+def _ends(figure: dict[str, float | None]) -> list[float]:
+    ends = [figure["value"], figure["low"], figure["high"]]
+    while ends and ends[-1] is None:
+        ends.pop()
+    return [math.nan if end is None else end for end in ends]
+
+
 def _figure(ends: list[float]) -> dict[str, float | None]:
-    if not ends:
-        return {"value": None, "low": None, "high": None}
-    value, low, *high = ends
-    return {"value": value, "low": low, "high": high[0] if high else None}
+    known = [None if isinstance(end, float) and math.isnan(end) else end for end in ends]
+    return dict(zip(("value", "low", "high"), [*known, None, None, None], strict=False))
 
 
 def _entry(name: str, data: Any, file: str) -> Entry:
@@ -177,9 +180,13 @@ def _entry(name: str, data: Any, file: str) -> Entry:
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
 
 
 def _value(value: Any) -> str:
-    """Text, numbers, true, false and lists of them are written in TOML as in JSON."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    """Text, numbers, true, false and lists of them are written in TOML as in JSON, but for two things."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
