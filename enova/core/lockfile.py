@@ -147,13 +147,12 @@ def _forecast(data: dict[str, Any]) -> Forecast:
 
 def _ends(figure: dict[str, float | None]) -> list[float]:
     ends = [figure["value"], figure["low"], figure["high"]]
-    while ends and ends[-1] is None:
-        ends.pop()
-    return [math.nan if end is None else end for end in ends]
+    known = [index for index, end in enumerate(ends) if end is not None]
+    return [math.nan if end is None else end for end in ends[: max(known, default=-1) + 1]]
 
 
 def _figure(ends: list[float]) -> dict[str, float | None]:
-    known = [None if isinstance(end, float) and math.isnan(end) else end for end in ends]
+    known = [None if math.isnan(end) else end for end in ends]
     return dict(zip(("value", "low", "high"), [*known, None, None, None], strict=False))
 
 

@@ -85,7 +85,7 @@ def test_what_is_written_is_read_again() -> None:
 
 
 def test_the_order_of_services_and_of_values_makes_no_difference() -> None:
-    one, other = entry(), entry(chosen=dict(reversed(entry().chosen.items())))
+    one, other = entry(), entry(chosen=dict(reversed([*entry().chosen.items()])))
 
     assert lock_text({"a": one, "b": other}) == lock_text({"b": one, "a": other})
 

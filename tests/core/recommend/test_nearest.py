@@ -13,7 +13,7 @@ from enova.core.recommend.recommendation import Infeasible, Nearest, Recommendat
 from enova.core.spec import Service
 from tests.core.recommend.asking import infeasible, pool, question, recommended, service, traffic
 
-BUSY = {
+BUSY: dict[str, Any] = {
     "slo": None,
     "injection": traffic(
         60,

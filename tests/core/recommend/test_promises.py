@@ -21,6 +21,8 @@ from tests.core.recommend.asking import answered, pool, question, recommended, s
 
 POOLS = {name: pool(name, per_host=2) for name in ("l4", "l40s", "h100-sxm")}
 FEW = settings(deadline=None, max_examples=8, derandomize=True)
+NEARLY = 1.03
+"""Times a target: another number of requests is another draw of them."""
 
 pins = st.fixed_dictionaries(
     {},
@@ -81,6 +83,7 @@ def test_the_chosen_way_keeps_every_promise_when_it_is_simulated_again(
     engine = {field: value for field, value in answer.chosen.items() if field.startswith("engine.")}
     shape = shape_with(asked, gpu, engine)
     load, each = asked.demand.share(answer.replicas, times=burst or 1.2)
+    assert each is not None
     assert each == pytest.approx(rate * (burst or 1.2) / answer.chosen[REPLICAS])
 
     results = run_of(
@@ -92,7 +95,7 @@ def test_the_chosen_way_keeps_every_promise_when_it_is_simulated_again(
     )
 
     ends = {promise: results.of(promise.metric, promise.statistic).band.high for promise in asked.promises}
-    assert {promise: end for promise, end in ends.items() if end > promise.target_s} == {}
+    assert {promise: end for promise, end in ends.items() if end > NEARLY * promise.target_s} == {}
 
 
 def cost(written: Service, *kinds: str, pools: dict[str, Pool] = POOLS) -> float:
