@@ -91,8 +91,10 @@ class Adviser:
         for service in ordered:
             entry = lock.get(service.name)
             if entry is not None and not self.wish.choose:
-                _check(service, entry)
-                found[service.name] = Advice(service=service, entry=entry)
+                # A spec that has changed since may not go with what was chosen: that is no damage.
+                if entry.inputs == digests[service.name] or not _misfit(service, entry):
+                    _check(service, entry)
+                    found[service.name] = Advice(service=service, entry=entry)
             elif (
                 entry is not None and not self.wish.refresh and self._holds(service, entry, digests[service.name])
             ):
@@ -313,12 +315,21 @@ def _infeasible(service: Service, outcome: Infeasible) -> Note:
 
 def _check(service: Service, entry: Entry) -> None:
     """Refuse values that a spec could not have."""
-    data = filled(service, entry.chosen).model_dump(mode="json", by_alias=True, exclude_unset=True)
-    _, findings = check(data, resolve=lambda path: path)
-    replicas = entry.chosen.get(REPLICAS, 1)
-    if findings or not isinstance(replicas, int) or replicas < 1:
-        words = "; ".join(f"{'.'.join(map(str, finding.loc))}: {finding.message}" for finding in findings)
+    if words := _misfit(service, entry):
         raise LockError(
-            f"enova.lock: services.{service.name}.chosen: {words or f'replicas: {replicas}'}",
+            f"enova.lock: services.{service.name}.chosen: {words}",
             hint="restore it from git, or `enova plan --refresh`",
         )
+
+
+def _misfit(service: Service, entry: Entry) -> str:
+    """Return which choices do not go with a spec, and why; empty: all do."""
+    replicas, gpu = entry.chosen.get(REPLICAS, 1), entry.chosen.get(GPU, "")
+    if type(replicas) is not int or replicas < 1:
+        return f"replicas: {replicas}"
+    if not isinstance(gpu, str):
+        return f"gpu: {gpu}"
+    used = filled(service, entry.chosen)
+    data = used.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
+    _, findings = check(data, resolve=lambda path: path)
+    return "; ".join(f"{'.'.join(map(str, finding.loc))}: {finding.message}" for finding in findings)
