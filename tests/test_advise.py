@@ -208,7 +208,7 @@ def test_a_choice_that_no_spec_could_have_is_refused(
 def test_a_gpu_that_is_no_name_is_refused() -> None:
     lock = {"chat": replace(locked(advise(service()))["chat"], chosen={"gpu": 5})}
 
-    with pytest.raises(LockError, match="services.chat.chosen: gpu: 5"):
+    with pytest.raises(LockError, match=r"services\.chat\.chosen: gpu: 5"):
         advise(service(), lock=lock, choose=False)
 
 
