@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -51,17 +52,21 @@ def test_a_folder_that_cannot_be_written_to_is_named_and_nothing_is_left_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_half_way_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
-    """The new text takes the place of the old one in one step: what is in its place cannot be taken over here."""
+def test_a_failure_half_way_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "enova.lock"
-    path.mkdir()
-    (path / "kept").touch()
+    write_lock(path, LOCK)
 
-    with pytest.raises(LockError, match="cannot be written"):
-        write_lock(path, LOCK)
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(LockError, match="cannot be written: .*No space left"):
+        write_lock(path, {})
 
     assert [one.name for one in tmp_path.iterdir()] == ["enova.lock"]
-    assert (path / "kept").exists()
+    assert read_lock(path) == LOCK
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", None], ids=["no UTF-8", "a folder"])
