@@ -10,12 +10,18 @@ from hypothesis import strategies as st
 from enova.core.desired import Desired
 from enova.core.fingerprint import instance_name
 from enova.core.launch import Launch, Role
+from enova.core.lockfile import Entry, Lock, lock_in, lock_text
 from enova.core.observed import Health, State
 from enova.core.plan import Plan
 from enova.core.reconcile import reconcile
+from enova.core.spec import Service
 from enova.executor import execute
 from enova.observe import observe
 from enova.testing import MemoryHost, memory_world
+from enova.tick import Tick, apply
+from enova.tick import plan as tick_plan
+from tests.core.recommend.asking import MIDDLE, SMALL, service, traffic
+from tests.knowing import Known
 from tests.staging import desired, gpus, instance
 
 SERVICES = ("chat", "code")
@@ -134,3 +140,59 @@ def test_a_second_apply_writes_nothing(host: MemoryHost, wanted: list[Desired]) 
     apply_on(host, plan_on(host, wanted), threading.Event())
 
     assert host.writes == []
+
+
+class TestWithChoices:
+    """The same where specs leave things open, and what was chosen is kept in a lock."""
+
+    @settings(deadline=None, max_examples=6, derandomize=True)
+    @given(
+        hosts(),
+        st.lists(
+            st.builds(
+                lambda name, model, rate, ms, engine, scaling, port: service(
+                    metadata={"name": name},
+                    model=model,
+                    injection=traffic(rate),
+                    slo={"tpot": {"p95": f"{ms}ms"}},
+                    engine=engine,
+                    scaling=scaling,
+                    gateway={"port": port},
+                ),
+                st.sampled_from(SERVICES),
+                st.sampled_from([SMALL, MIDDLE, "org/unknown"]),
+                st.sampled_from([2, 60, 120]),
+                st.sampled_from([60, 8]),
+                st.sampled_from([{}, {"max_num_seqs": 64}, {"may_quantize": ["weights"]}]),
+                st.sampled_from([{}, {"min": 2}]),
+                st.sampled_from([9199, 9200]),
+            ),
+            max_size=2,
+            unique_by=(lambda service: service.name, lambda service: service.gateway.port),
+        ),
+    )
+    def test_after_apply_there_is_nothing_left_to_do_and_nothing_to_choose(
+        self, host: MemoryHost, wanted: list[Service]
+    ) -> None:
+        known, lock = Known(), dict[str, Entry]()
+        tick = tick_on(host, wanted, known, lock)
+        if tick.plan.refusals:
+            return
+        assert apply(tick, memory_world(host), lambda _: None, threading.Event()).failures == []
+        lock |= lock_in(lock_text(chosen_in(tick)), "enova.lock")
+        known.asked.clear()
+
+        again = tick_on(host, wanted, known, lock)
+
+        assert again.plan.actions == (), f"{tick.plan}\n--- and then\n{again.plan}"
+        assert [outlook.now for outlook in again.outlooks] == [outlook.after for outlook in again.outlooks]
+        assert chosen_in(again) == lock
+        assert {model for model, _ in known.asked} <= {"org/unknown"}
+
+
+def tick_on(host: MemoryHost, wanted: list[Service], known: Known, lock: Lock) -> Tick:
+    return tick_plan(wanted, memory_world(host), known.knowledge(), lock=lock)
+
+
+def chosen_in(tick: Tick) -> dict[str, Entry]:
+    return {name: one.entry for name, one in tick.advice.items() if one.entry is not None}

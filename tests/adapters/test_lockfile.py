@@ -62,7 +62,7 @@ def test_a_failure_half_way_leaves_the_old_file_and_nothing_beside_it(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(LockError, match="cannot be written: .*No space left"):
+    with pytest.raises(LockError, match=r"cannot be written: .*No space left"):
         write_lock(path, {})
 
     assert [one.name for one in tmp_path.iterdir()] == ["enova.lock"]

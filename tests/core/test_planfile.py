@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from enova.core.launches import desired_state
+from enova.core.lockfile import Entry
 from enova.core.plan import Plan
 from enova.core.planfile import from_json, is_planfile, to_json
 from enova.core.reconcile import reconcile
@@ -118,3 +119,34 @@ def test_a_damaged_file_is_refused_with_what_is_wrong(change: dict[str, Any], me
 def test_text_that_is_not_json_is_refused() -> None:
     with pytest.raises(PlanRefused, match="not whole JSON"):
         from_json('{"kind": "Plan", "serv')
+
+
+class TestChoices:
+    """What was chosen travels with the plan."""
+
+    LOCK: ClassVar = {"chat": Entry(inputs="v1:a", inventory="v1:b", chosen={"gpu": "h100-sxm", "replicas": 2})}
+
+    def test_they_survive_the_way_there_and_back(self) -> None:
+        services = (Service.model_validate(SHORT),)
+        plan, resolved = planned(services)
+        data = to_json(plan, resolved, self.LOCK, prune=False, enova_version="1.2.3")
+
+        assert from_json(json.dumps(data)).lock == self.LOCK
+
+    @pytest.mark.parametrize("chosen", [{}, None, {"lock": 7}, []], ids=str)
+    def test_a_plan_without_choices_has_none(self, chosen: object) -> None:
+        """As those have that an earlier Enova saved."""
+        _, data, _ = saved(SHORT)
+
+        assert from_json(json.dumps(data | {"chosen": chosen})).lock == {}
+
+    def test_damaged_choices_are_refused(self) -> None:
+        _, data, _ = saved(SHORT)
+
+        with pytest.raises(PlanRefused) as refused:
+            from_json(json.dumps(data | {"chosen": {"lock": "version = 9"}}))
+
+        assert (refused.value.message, refused.value.hint) == (
+            "the saved plan is damaged: the saved plan: has version 9, this Enova reads 1",
+            "make it anew with `enova plan --out FILE`",
+        )

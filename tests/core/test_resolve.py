@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from enova.core.launches import desired_state
 from enova.core.resolve import Provenance, Resolved, resolve
 from enova.core.spec import Service
 
 
 def resolved(**sections: Any) -> Resolved:
     return resolve(Service.model_validate({"metadata": {"name": "chat"}, "model": "org/model"} | sections))
+
+
+def recommended(chosen: dict[str, Any], **sections: Any) -> Resolved:
+    service = Service.model_validate({"metadata": {"name": "chat"}, "model": "org/model"} | sections)
+    return resolve(service, chosen, {"gpu": "the cheapest"})
 
 
 def choices(found: Resolved) -> dict[str, tuple[Any, Provenance]]:
@@ -79,3 +85,58 @@ def test_the_image_fits_the_engine(engine: dict[str, Any], image: str) -> None:
 
 def test_an_emulated_engine_runs_as_a_process() -> None:
     assert resolved(engine={"kind": "emulated"}).runtime == "process"
+
+
+class TestRecommended:
+    """What was chosen for what the user left open."""
+
+    CHOSEN: ClassVar = {
+        "engine.max_num_seqs": 64,
+        "gpu": "l40s",
+        "replicas": 3,
+        "scaling.max": 6,
+        "scaling.min": 2,
+    }
+
+    def test_it_is_used_and_called_that(self) -> None:
+        found = recommended(self.CHOSEN)
+
+        assert (found.replicas, found.gpu, found.service.engine.max_num_seqs, found.service.scaling.max) == (
+            3,
+            "l40s",
+            64,
+            6,
+        )
+        assert {field: who for field, (_, who) in choices(found).items() if field in self.CHOSEN} == dict.fromkeys(
+            self.CHOSEN, Provenance.RECOMMENDED
+        )
+
+    def test_its_reason_comes_along(self) -> None:
+        whys = {choice.field: choice.why for choice in recommended(self.CHOSEN).choices if choice.why}
+
+        assert whys == {"gpu": "the cheapest"}
+
+    def test_what_the_user_wrote_goes_first(self) -> None:
+        found = recommended(self.CHOSEN, engine={"max_num_seqs": 8}, scaling={"min": 2})
+
+        assert (found.service.engine.max_num_seqs, choices(found)["engine.max_num_seqs"]) == (
+            8,
+            (8, Provenance.USER),
+        )
+        assert choices(found)["scaling.min"] == (2, Provenance.USER)
+
+    def test_as_many_run_as_were_chosen_and_without_a_choice_as_few_as_there_may_be(self) -> None:
+        assert [recommended(chosen, scaling={"min": 2}).replicas for chosen in ({"replicas": 5}, {})] == [5, 2]
+
+    def test_what_was_written_is_kept_beside_what_is_used(self) -> None:
+        found = recommended(self.CHOSEN)
+
+        assert found.written.engine.max_num_seqs is None
+
+    def test_replicas_are_placed_on_the_gpu_that_was_chosen(self) -> None:
+        chosen, open_ended = (
+            recommended({"gpu": "l40s"}),
+            recommended({}, placement={"gpu_types": ["H100", "L40S"]}),
+        )
+
+        assert [desired_state(one).gpu_types for one in (chosen, open_ended)] == [("l40s",), ("H100", "L40S")]
