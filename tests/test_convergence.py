@@ -20,7 +20,8 @@ from enova.observe import observe
 from enova.testing import MemoryHost, memory_world
 from enova.tick import Tick, apply
 from enova.tick import plan as tick_plan
-from tests.core.recommend.asking import MIDDLE, SMALL, service, traffic
+from tests.core.recommend.asking import MIDDLE, SMALL, traffic
+from tests.core.recommend.asking import service as written
 from tests.knowing import Known
 from tests.staging import desired, gpus, instance
 
@@ -150,7 +151,7 @@ class TestWithChoices:
         hosts(),
         st.lists(
             st.builds(
-                lambda name, model, rate, ms, engine, scaling, port: service(
+                lambda name, model, rate, ms, engine, scaling, port: written(
                     metadata={"name": name},
                     model=model,
                     injection=traffic(rate),
