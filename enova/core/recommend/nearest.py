@@ -22,6 +22,8 @@ LEAST_TIMES = 0.01
 
 def binding_of(shapes: Sequence[Shape], lost: Sequence[Lost], closest: Trial | None) -> str:
     """Return the constraint that binds, in words."""
+    if not shapes and not lost:
+        return "nothing is left to run it on, others have all there is"
     if not shapes:
         reasons = sorted({f"{one.words}: {one.reason}" for one in lost})
         return "the model does not start on anything there is: " + "; ".join(reasons[:3])
