@@ -71,6 +71,7 @@ class Traffic:
             requests=self.requests,
             promises=(*kept, *given.values()),
             error=error,
+            sensitivity=True,
         )
         conditions = settled(load, conditions)
         if self.warmup is None:

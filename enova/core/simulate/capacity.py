@@ -16,6 +16,7 @@ from enova.core.simulate.forecast import ENOUGH_REQUESTS, WARM_UP, Conditions, o
 from enova.core.simulate.promises import Promise
 from enova.core.simulate.replica import ReplicaSetup
 from enova.core.simulate.results import Band, Figure, Metric, Results
+from enova.core.simulate.sensitivity import others_of
 from enova.core.spec.injection import Diurnal, Poisson, Stages
 from enova.core.spec.units import Rate
 from enova.core.workload.load import Load
@@ -55,18 +56,26 @@ def capacity_of(
     Raises UsageError if the load has no rate that could be changed, as closed loops have not.
     """
     steady = _steady(load)
+    others = others_of(replicas, conditions.error) if conditions.sensitivity else []
+    # Each of the others gets a search of its own, so that no single rate has to be tried with all of them.
+    conditions = replace(conditions, sensitivity=False)
     saturated = _saturated(replicas, steady, conditions)
     # What is served in a second is off by as much as the steps' times are, whatever the latencies' errors.
     error = conditions.error.of(origin_of(replicas), "throughput")
     if not conditions.promises or not saturated:
-        rate = Figure(saturated, Band(saturated, saturated).widened(saturated, error))
+        served = [_saturated(fleet, steady, conditions) for fleet in others]
+        rate = Figure(saturated, Band(saturated, saturated).widened(saturated, error, served))
         return Capacity(rate=rate, saturated=saturated, first_broken=(), tried=())
     search = _Search(replicas, steady, conditions, saturated)
-    value = search.highest(lambda figure: figure.value)
+    value = search.highest(_value)
     sure = search.highest(lambda figure: figure.band.high)
     possible = search.highest(lambda figure: figure.band.low)
+    ends = [
+        _Search(fleet, steady, conditions, _saturated(fleet, steady, conditions)).highest(_value)
+        for fleet in others
+    ]
     return Capacity(
-        rate=Figure(value, Band(min(sure, value), max(possible, value)).widened(value, error)),
+        rate=Figure(value, Band(min(sure, value), max(possible, value)).widened(value, error, ends)),
         saturated=saturated,
         first_broken=search.broken_above(value),
         tried=tuple(sorted(search.tried.items())),
@@ -78,7 +87,8 @@ def sweep_of(
 ) -> tuple[tuple[float, Results], ...]:
     """Return what users would see at each of these rates, as in the search for the capacity."""
     steady = _steady(load)
-    search = _Search(replicas, steady, conditions, _saturated(replicas, steady, conditions))
+    saturated = _saturated(replicas, steady, replace(conditions, sensitivity=False))
+    search = _Search(replicas, steady, conditions, saturated)
     return tuple((rate, search.at(rate)) for rate in rates)
 
 
@@ -122,7 +132,7 @@ class _Search:
     def broken_above(self, rate: float) -> tuple[Promise, ...]:
         """Return the promises that the next rate tried above this one breaks."""
         above = [tried for tried in sorted(self.tried) if tried > rate]
-        broken = (self._broken(tried, lambda figure: figure.value) for tried in above)
+        broken = (self._broken(tried, _value) for tried in above)
         return next((promises for promises in broken if promises), ())
 
     def _keeps(self, rate: float, judged_by: Callable[[Figure], float]) -> bool:
@@ -144,6 +154,10 @@ class _Search:
             conditions = replace(self._conditions, requests=requests, warmup_s=WARM_UP * requests / rate)
             self.tried[rate] = run_of(self._replicas, at_rate(self._load, rate), conditions)
         return self.tried[rate]
+
+
+def _value(figure: Figure) -> float:
+    return figure.value
 
 
 def _steady(load: Load) -> Load:

@@ -18,6 +18,7 @@ from enova.core.simulate.promises import Promise, targets_of
 from enova.core.simulate.replica import ReplicaSetup, ReplicaView
 from enova.core.simulate.results import NO_MODEL_ERROR, ModelError, Results
 from enova.core.simulate.routing import policy_of
+from enova.core.simulate.sensitivity import others_of
 from enova.core.simulate.summary import Work, results_of
 from enova.core.spec.injection import Constant, Gamma, Normal, Poisson, Stages, Trace
 from enova.core.workload.load import Load
@@ -55,6 +56,10 @@ class Conditions:
     """Requests that arrive before are not counted."""
     promises: tuple[Promise, ...] = ()
     error: ModelError = NO_MODEL_ERROR
+    sensitivity: bool = False
+    """Whether bands reach what this very load would see if step times were off by their error: close to capacity
+    that is more than `error` says. It takes two more runs, and a `scaler` that remembers nothing of earlier ones.
+    Only open loops are run again: users who wait for answers hold the queue at its length."""
     changes: tuple[Change, ...] = ()
     """Failures, drains and scaling at given times."""
     scaler: Ticks | None = None
@@ -98,6 +103,10 @@ def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions 
     """Predict the same for replicas whose step times may come from anywhere, calibration for example."""
     if conditions.requests is None and _endless(load):
         raise UsageError("the traffic never ends", hint="set injection.duration, or a number of requests")
+    others: list[Results] = []
+    if conditions.sensitivity and load.users is None:
+        once = replace(conditions, sensitivity=False, keep_records=False)
+        others = [run_of(fleet, load, once) for fleet in others_of(replicas, conditions.error)]
     collector = Collector(
         targets=targets_of(conditions.promises),
         error=conditions.error,
@@ -126,6 +135,7 @@ def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions 
             present_s=fleet.replica_seconds(ended_s),
             preemptions=sum(replica.engine.preemptions for replica in fleet.replicas),
         ),
+        others,
     )
 
 

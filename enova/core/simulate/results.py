@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -71,15 +71,21 @@ class Band(NamedTuple):
     high: float
     level: float = LEVEL
 
-    def widened(self, value: float, error: Factors) -> Band:
+    def widened(self, value: float, error: Factors, others: Sequence[float] = ()) -> Band:
         """Return this band of noise around a value, with the error of the model added.
 
-        Both are independent, so their distances from the value add up in quadrature, on a log scale.
+        `others` are what the same figure is with step times that may as well be the true ones: the error is as
+        large as they show if that is more. Noise and error are independent, so their distances from the value add
+        up in quadrature, on a log scale.
         """
-        if not value > 0 or not math.isfinite(value):
+        known = [other for other in others if math.isfinite(other)]
+        if math.isnan(value):
             return self
-        down = math.hypot(_log(value / self.low if self.low > 0 else math.inf), _log(1 / error.low))
-        up = math.hypot(_log(self.high / value), _log(error.high))
+        if not 0 < value < math.inf:
+            return Band(min(self.low, *known, value), max(self.high, *known, value), self.level)
+        least, most = min(error.low * value, *known, value), max(error.high * value, *known, value)
+        down = math.hypot(_distance(self.low, value), _distance(least, value))
+        up = math.hypot(_distance(value, self.high), _distance(value, most))
         return Band(value * math.exp(-down), value * math.exp(up), self.level)
 
 
@@ -200,5 +206,6 @@ class Results:
         return self.latencies[Metric(metric)].of(statistic)
 
 
-def _log(ratio: float) -> float:
-    return abs(math.log(ratio)) if math.isfinite(ratio) else math.inf
+def _distance(low: float, high: float) -> float:
+    """Return how far apart two values are on a log scale."""
+    return abs(math.log(high / low)) if low > 0 and math.isfinite(high) else math.inf

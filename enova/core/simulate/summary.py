@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,18 +36,22 @@ class Work(NamedTuple):
     preemptions: int
 
 
-def results_of(collector: Collector, work: Work) -> Results:
-    """Return the results of a run that is over."""
+def results_of(collector: Collector, work: Work, others: Sequence[Results] = ()) -> Results:
+    """Return the results of a run that is over.
+
+    `others` are results of the same load with step times that may as well be the true ones; bands reach them.
+    """
     collector.flush()
     batches, whole = collector.batches, collector.batches.whole()
     duration_s = max(0.0, whole.until_s - collector.warmup_s)
     refused = sum(collector.reasons.values())
     judged = whole.judged + refused
-    rates = _rates(collector, batches, whole, duration_s)
+    rates = _rates(collector, batches, whole, duration_s, others)
     goodput = None
     if collector.targets:
         rate = judged / duration_s if duration_s else 0.0
-        goodput = _goodput(whole.good / max(1, judged), batches.goodput_margin(), rate)
+        found = [other.goodput for other in others]
+        goodput = _goodput(whole.good / max(1, judged), batches.goodput_margin(), rate, found)
     return Results(
         origin=collector.origin,
         warmup_s=collector.warmup_s,
@@ -55,7 +60,16 @@ def results_of(collector: Collector, work: Work) -> Results:
         rejected=refused - collector.losses,
         lost=collector.losses,
         reasons=dict(collector.reasons),
-        latencies={metric: _latency(collector, batches, metric, whole.latencies[metric]) for metric in Metric},
+        latencies={
+            metric: _latency(
+                collector,
+                batches,
+                metric,
+                whole.latencies[metric],
+                others=[other.latencies[metric] for other in others],
+            )
+            for metric in Metric
+        },
         requests_per_s=rates[0],
         prompt_tokens_per_s=rates[1],
         output_tokens_per_s=rates[2],
@@ -66,7 +80,13 @@ def results_of(collector: Collector, work: Work) -> Results:
         kv_use_highest=collector.timeline.kv_use_highest,
         preemptions=work.preemptions,
         classes={
-            kind: _class(collector, whole, collector.per_kind[which], duration_s)
+            kind: _class(
+                collector,
+                whole,
+                collector.per_kind[which],
+                duration_s,
+                [other.classes[kind] for other in others if kind in other.classes],
+            )
             for kind, which in sorted(collector.kinds.items())
             if kind
         },
@@ -76,7 +96,13 @@ def results_of(collector: Collector, work: Work) -> Results:
 
 
 def _latency(
-    collector: Collector, batches: Batches, metric: Metric, whole: Distribution, part: Distribution | None = None
+    collector: Collector,
+    batches: Batches,
+    metric: Metric,
+    whole: Distribution,
+    part: Distribution | None = None,
+    *,
+    others: Sequence[Latency],
 ) -> Latency:
     """Return one latency of all requests, or of the part of them that a class is.
 
@@ -89,7 +115,8 @@ def _latency(
 
     def figure(statistic: str, value: float, low: float, high: float) -> Figure:
         error = collector.error.of(collector.origin, metric, statistic)
-        return Figure(value, Band(min(value, max(0.0, low)), max(value, high)).widened(value, error))
+        found = [other.of(statistic).value for other in others]
+        return Figure(value, Band(min(value, max(0.0, low)), max(value, high)).widened(value, error, found))
 
     quantiles = {}
     for name, share in QUANTILES.items():
@@ -105,7 +132,9 @@ _NO_FIGURE = Figure(math.nan, Band(math.nan, math.nan))
 _NOTHING = Latency(count=0, mean=_NO_FIGURE, **dict.fromkeys(QUANTILES, _NO_FIGURE), highest=math.nan)
 
 
-def _rates(collector: Collector, batches: Batches, whole: Batch, duration_s: float) -> list[Figure]:
+def _rates(
+    collector: Collector, batches: Batches, whole: Batch, duration_s: float, others: Sequence[Results]
+) -> list[Figure]:
     """Return requests, prompt tokens and output tokens per second.
 
     While requests come, if that is long enough: what is still to be done then says nothing about a rate. For
@@ -120,32 +149,49 @@ def _rates(collector: Collector, batches: Batches, whole: Batch, duration_s: flo
     overall = whole.done / duration_s if duration_s else np.zeros(3)
     steady = None if collector.closed else collector.timeline.rates(collector.warmup_s, last_arrival_s)
     margins = batches.rate_margins(collector.warmup_s)
+    found = [
+        [getattr(other, name).value for other in others]
+        for name in ("requests_per_s", "prompt_tokens_per_s", "output_tokens_per_s")
+    ]
     figures = []
-    for rate, all_in_all, margin in zip(overall if steady is None else steady, overall, margins, strict=True):
+    rates = overall if steady is None else steady
+    for rate, all_in_all, margin, seen in zip(rates, overall, margins, found, strict=True):
         noise = float(margin / all_in_all * rate) if all_in_all else 0.0
         band = Band(max(0.0, float(rate) - noise), float(rate) + noise)
-        figures.append(Figure(float(rate), band.widened(float(rate), error)))
+        figures.append(Figure(float(rate), band.widened(float(rate), error, seen)))
     return figures
 
 
-def _goodput(shares: Floats, margin: float, judged_per_s: float) -> Goodput:
+def _goodput(shares: Floats, margin: float, judged_per_s: float, others: Sequence[Goodput | None]) -> Goodput:
     """Return goodput from its shares as predicted, at the high and at the low end of error."""
     value, worst, best = shares.tolist()
+    known = [other.share.value for other in others if other is not None]
+    worst, best = min([worst, *known]), max([best, *known])
     low, high = value - math.hypot(margin, value - worst), value + math.hypot(margin, best - value)
     share = Figure(value, Band(max(0.0, low), min(1.0, high)))
     per_s = Figure(value * judged_per_s, Band(share.band.low * judged_per_s, share.band.high * judged_per_s))
     return Goodput(share=share, per_s=per_s)
 
 
-def _class(collector: Collector, whole: Batch, kind: PerKind, duration_s: float) -> ClassResults:
+def _class(
+    collector: Collector, whole: Batch, kind: PerKind, duration_s: float, others: Sequence[ClassResults]
+) -> ClassResults:
     batches, judged = collector.batches, kind.served + kind.rejected
     goodput = None
     if collector.targets:
         growth = math.sqrt(whole.judged / kind.served) if kind.served else 0.0
         rate = judged / duration_s if duration_s else 0.0
-        goodput = _goodput(kind.good / max(1, judged), growth * batches.goodput_margin(), rate)
+        found = [other.goodput for other in others]
+        goodput = _goodput(kind.good / max(1, judged), growth * batches.goodput_margin(), rate, found)
     latencies: dict[Metric, Latency] = {
-        metric: _latency(collector, batches, metric, whole.latencies[metric], kind.latencies[metric])
+        metric: _latency(
+            collector,
+            batches,
+            metric,
+            whole.latencies[metric],
+            kind.latencies[metric],
+            others=[other.latencies[metric] for other in others],
+        )
         for metric in Metric
         if metric is not Metric.ITL
     }
