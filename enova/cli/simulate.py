@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -170,6 +169,7 @@ def _forecast(
     from enova.adapters.model_error import measured_error
     from enova.core.engine.fit import fit_of
     from enova.core.engine.service_setup import unmodelled
+    from enova.core.simulate.calibrated import calibrated
     from enova.core.simulate.capacity import capacity_of, sweep_of
     from enova.core.simulate.forecast import replica_of, run_of
     from enova.errors import CannotModel
@@ -185,22 +185,18 @@ def _forecast(
     count = replicas or service.scaling.min
     replica = replica_of(setup, measured_curves())
     if learnt:
-        step_time, frontend = learnt.calibration.step_time(), learnt.frontend or replica.frontend
-        replica = dataclasses.replace(replica, step_time=step_time, frontend=frontend)
+        replica = calibrated(replica, learnt, seed=load.seed)
     fleet = [replica] * count
     notes = [f"not taken into account: {', '.join(ignored)}"] if (ignored := unmodelled(service)) else []
     if any(recording.estimated for recording in load.recordings.values()):
         notes.append("prompts without prompt_tokens were counted as 4 bytes a token")
-    results = run_of(fleet, load, conditions)
-    if not any(origin is results.origin for origin, _ in conditions.error.factors):
-        notes.append(f"the error of {results.origin} is not known: bands hold the noise of the simulation only")
     return Forecast(
         service=service.name if asked.named else None,
         setup=setup,
         replicas=count,
         load=load,
         conditions=conditions,
-        results=results,
+        results=run_of(fleet, load, conditions),
         capacity=capacity_of(fleet, load, conditions) if capacity else None,
         sweep=sweep_of(fleet, load, conditions, rates) if rates else (),
         notes=tuple(notes),

@@ -58,8 +58,8 @@ class Conditions:
     error: ModelError = NO_MODEL_ERROR
     sensitivity: bool = False
     """Whether bands reach what this very load would see if step times were off by their error: close to capacity
-    that is more than `error` says. It takes two more runs, and a `scaler` that remembers nothing of earlier ones.
-    Only open loops are run again: users who wait for answers hold the queue at its length."""
+    that is more than `error` says. It takes two more runs of an open loop, and one more for each of the replicas'
+    draws; a `scaler` must remember nothing of earlier runs."""
     changes: tuple[Change, ...] = ()
     """Failures, drains and scaling at given times."""
     scaler: Ticks | None = None
@@ -104,9 +104,10 @@ def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions 
     if conditions.requests is None and _endless(load):
         raise UsageError("the traffic never ends", hint="set injection.duration, or a number of requests")
     others: list[Results] = []
-    if conditions.sensitivity and load.users is None:
+    if conditions.sensitivity:
         once = replace(conditions, sensitivity=False, keep_records=False)
-        others = [run_of(fleet, load, once) for fleet in others_of(replicas, conditions.error)]
+        fleets = others_of(replicas, conditions.error, closed=load.users is not None)
+        others = [run_of(fleet, load, once) for fleet in fleets]
     collector = Collector(
         targets=targets_of(conditions.promises),
         error=conditions.error,

@@ -28,6 +28,8 @@ class ReplicaSetup:
     """From being started until it gets requests, and from a failure until it does so again."""
     weight: float = 1.0
     """For policies that go by weight."""
+    draws: tuple[StepTime, ...] = ()
+    """Step times that may as well be the true ones, where that is known."""
 
 
 class Stage(StrEnum):

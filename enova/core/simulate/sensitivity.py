@@ -14,11 +14,20 @@ from enova.core.simulate.replica import ReplicaSetup
 from enova.core.simulate.results import NO_ERROR, Metric, ModelError
 
 
-def others_of(replicas: Sequence[ReplicaSetup], error: ModelError) -> list[list[ReplicaSetup]]:
-    """Return the fleet with the shortest steps that the error allows and with the longest; none without an error.
+def others_of(
+    replicas: Sequence[ReplicaSetup], error: ModelError, *, closed: bool = False
+) -> list[list[ReplicaSetup]]:
+    """Return the fleets that bands have to reach; none where nothing is known of what step times are off by.
 
-    What TPOT was off by is what steps are off by.
+    For an open loop these are the fleet with the shortest steps that the error allows, and with the longest; users
+    who wait (`closed`) hold the queue at its length, so that the error itself says all. For any loop there is one
+    for each draw that replicas have of their step times.
     """
+    return [*([] if closed else _ends(replicas, error)), *_drawn(replicas)]
+
+
+def _ends(replicas: Sequence[ReplicaSetup], error: ModelError) -> list[list[ReplicaSetup]]:
+    # What TPOT was off by is what steps are off by.
     errors = [error.of(replica.step_time.origin, Metric.TPOT) for replica in replicas]
     if all(ends == NO_ERROR for ends in errors):
         return []
@@ -28,4 +37,14 @@ def others_of(replicas: Sequence[ReplicaSetup], error: ModelError) -> list[list[
             for replica, factor in zip(replicas, factors, strict=True)
         ]
         for factors in zip(*errors, strict=True)
+    ]
+
+
+def _drawn(replicas: Sequence[ReplicaSetup]) -> list[list[ReplicaSetup]]:
+    return [
+        [
+            replace(replica, step_time=replica.draws[index % len(replica.draws)]) if replica.draws else replica
+            for replica in replicas
+        ]
+        for index in range(max(len(replica.draws) for replica in replicas))
     ]

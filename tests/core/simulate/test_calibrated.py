@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,21 @@ import pytest
 
 from enova.core.engine.calibration import calibrate
 from enova.core.engine.frontend import measured_frontend
+from enova.core.engine.learnt import Learnt
 from enova.core.engine.snapshot import Snapshot
+from enova.core.engine.step_time import Origin
 from enova.core.engine.windows import reading_of
+from enova.core.simulate.calibrated import calibrated
 from enova.core.simulate.engine import Engine
+from enova.core.simulate.forecast import Conditions, run_of
 from enova.core.simulate.limits import KvPages, Limits
+from enova.core.simulate.replica import ReplicaSetup
+from enova.core.simulate.results import NO_MODEL_ERROR, Factors, ModelError, Results
+from enova.core.spec.injection import Injection
+from enova.core.workload.load import load_of
+from enova.core.workload.recording import Recording
 from enova.core.workload.request import Request
+from tests.core.simulate.step_times import Affine
 from tests.core.simulate.tally import Tally
 
 FILE = Path(__file__).parents[2] / "data" / "vllm_cpu_loads.json.gz"
@@ -96,6 +107,62 @@ def test_other_rates_and_lengths_are_predicted_from_one_loads_metrics(loads: lis
     assert medians == pytest.approx(dict.fromkeys(medians, 0.0), abs=0.1), errors
     assert medians["tpot.p50"] < 0.06
     assert max(errors["requests_per_s"]) < 0.06
+
+
+def taught(load: Load) -> Learnt:
+    calibration = calibrate(reading_of(load.snapshots).observations)
+    frontend = measured_frontend(load.snapshots, calibration)
+    return Learnt(
+        source="http://127.0.0.1:8000",
+        taken_at="2026-11-24T10:00:00Z",
+        seconds=50.0,
+        windows=100,
+        observations=calibration.estimate.observations,
+        scatter=calibration.scatter,
+        costs_s=calibration.costs._asdict(),
+        covariance=tuple(map(tuple, calibration.estimate.covariance.tolist())),
+        outside_s=frontend and frontend.before_s,
+    )
+
+
+def forecast(load: Load, learnt: Learnt, error: ModelError) -> Results:
+    """Return what users of the recorded requests would see."""
+    prompts, outputs, sent = (
+        np.array(column) for column in list(zip(*sorted(load.answers, key=itemgetter(2)), strict=True))[:3]
+    )
+    recording = Recording(at_s=sent - sent[0], prompt_tokens=prompts, output_tokens=outputs)
+    trace = Injection.model_validate({"arrival": {"process": "trace", "file": "t.csv"}})
+    replica = calibrated(ReplicaSetup(limits=LIMITS, step_time=Affine()), learnt)
+    return run_of(
+        [replica], load_of(trace, recordings={"t.csv": recording}), Conditions(error=error, sensitivity=True)
+    )
+
+
+def inside(loads: list[Load], error: ModelError, *, sure: bool) -> float:
+    """Return the share of figures that are within their bands; `sure`: as if costs were known exactly."""
+    held = []
+    for load in loads:
+        learnt = taught(load)
+        if sure:
+            learnt = learnt.model_copy(update={"covariance": tuple((0.0,) * 6 for _ in range(6))})
+        found = forecast(load, learnt, error)
+        seen = figures(np.array([row[1:] for row in load.answers]))
+        for name, value in seen.items():
+            metric, _, statistic = name.partition(".")
+            band = found.of(metric, statistic).band if statistic else found.requests_per_s.band
+            held.append(band.low <= value <= band.high)
+    return float(np.mean(held))
+
+
+def test_bands_of_calibrated_forecasts_hold_nine_in_ten_of_what_was_seen(loads: list[Load]) -> None:
+    """What calibrations are off by is that of the other run of docs/calibration.md: nothing of these loads."""
+    of_other_run = {"ttft": (0.9368, 1.2315), "tpot": (0.9756, 1.0577), "e2e": (0.9785, 1.0771)}
+    of_other_run["throughput"] = (1 / 1.0577, 1 / 0.9756)
+    error = ModelError({(Origin.CALIBRATED, name): Factors(*ends) for name, ends in of_other_run.items()})
+
+    assert inside(loads, error, sure=False) >= 0.9
+    assert inside(loads, error, sure=True) < inside(loads, error, sure=False)
+    assert inside(loads, NO_MODEL_ERROR, sure=True) < 0.75
 
 
 def test_requests_spend_some_milliseconds_outside_the_scheduler(loads: list[Load]) -> None:

@@ -126,6 +126,25 @@ def test_users_who_wait_see_what_was_measured_of_such_users() -> None:
     assert figures(asked) == figures(plain)
 
 
+def test_users_who_wait_see_what_any_draw_of_the_step_times_gives() -> None:
+    closed = load(arrival={"process": "closed_loop", "users": 5})
+    draws = Affine(base_s=0.01), Affine(base_s=0.03)
+    drawn = replace(EIGHT_AT_A_TIME, draws=draws)
+    tpot = run_of([drawn], closed, Conditions(requests=200, sensitivity=True)).of("tpot", "p50")
+
+    assert tpot.value == pytest.approx(0.02)
+    assert tpot.band[:2] == pytest.approx((0.01, 0.03), rel=0.02)
+
+
+def test_each_draw_is_a_fleet_in_which_others_stay_as_they_are() -> None:
+    draws = Affine(base_s=0.01), Affine(base_s=0.03)
+    fleets = others_of([replace(EIGHT_AT_A_TIME, draws=draws), EIGHT_AT_A_TIME], ModelError())
+
+    assert [[replica.step_time for replica in fleet] for fleet in fleets] == [
+        [draw, Affine(base_s=0.02)] for draw in draws
+    ]
+
+
 def test_capacity_reaches_from_that_of_longer_steps_to_that_of_shorter_ones() -> None:
     sure = replace(CONDITIONS, error=ModelError({(Origin.ROOFLINE, "tpot"): Factors(FAST, SLOW)}))
     narrow, wide = (
