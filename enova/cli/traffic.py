@@ -61,6 +61,7 @@ class Traffic:
 
     def conditions(self, service: Service, load: Load, error: ModelError) -> Conditions:
         """Return how it is run, with the promises of the spec and those given as options."""
+        from enova.core.simulate.changes import retries_of
         from enova.core.simulate.forecast import Conditions, settled
         from enova.core.simulate.promises import promises_of
 
@@ -68,6 +69,7 @@ class Traffic:
         kept = [promise for promise in promises_of(service.slo) if promise[:2] not in given]
         conditions = Conditions(
             policy=service.gateway.policy or "round_robin",
+            retries=retries_of(service.gateway),
             requests=self.requests,
             promises=(*kept, *given.values()),
             error=error,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from enova.core.router_args import router_args
 from enova.core.simulate.replica import ReplicaView
+from enova.core.spec.gateway import Gateway
 
 
 class Retries(NamedTuple):
@@ -28,6 +31,30 @@ class Retries(NamedTuple):
         """Return the pause after an attempt, counted from 0; `random` is from 0 to 1."""
         pause_s = min(self.first_pause_s * self.growth**attempt, self.longest_pause_s)
         return pause_s * (1 + self.jitter * (2 * random - 1))
+
+
+USUAL_RETRIES = Retries()
+
+
+def retries_of(gateway: Gateway) -> Retries:
+    """Return what the router of a spec's gateway does, from the arguments it gets."""
+    args = router_args(gateway)
+
+    def number(name: str, default: int) -> int:
+        value = args.get(name)
+        return value if isinstance(value, int) else default
+
+    breaks = "disable_circuit_breaker" not in args
+    # What nobody sets is the router's own.
+    interval_s, failures = number("health_check_interval_secs", 60), number("health_failure_threshold", 3)
+    return Retries(
+        attempts=number("retry_max_retries", 5),
+        first_pause_s=number("retry_initial_backoff_ms", 50) / 1000,
+        longest_pause_s=number("retry_max_backoff_ms", 30_000) / 1000,
+        failures_until_out=number("cb_failure_threshold", 10) if breaks else sys.maxsize,
+        # A dead replica was out after 14 s with 3 checks 5 s apart, and after 6 s with 2 s (docs/gateway.md).
+        noticed_after_s=interval_s * failures * 14 / 15,
+    )
 
 
 class Scale(NamedTuple):

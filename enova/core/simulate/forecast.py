@@ -10,7 +10,7 @@ from enova.core.engine.curves import Curves
 from enova.core.engine.roofline import frontend_of, step_time_of
 from enova.core.engine.setup import EngineSetup
 from enova.core.engine.step_time import Origin
-from enova.core.simulate.changes import Change, Ticks
+from enova.core.simulate.changes import USUAL_RETRIES, Change, Retries, Ticks
 from enova.core.simulate.collector import Collector
 from enova.core.simulate.fleet import Fleet
 from enova.core.simulate.limits_of import limits_of
@@ -50,6 +50,8 @@ class Conditions:
 
     policy: str = "round_robin"
     """How the router spreads requests, by vllm-router's name."""
+    retries: Retries = USUAL_RETRIES
+    """What the router does about replicas that fail: `retries_of` a spec's gateway."""
     requests: int | None = None
     """At most so many are sent."""
     warmup_s: float = 0.0
@@ -123,6 +125,7 @@ def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions 
         collector,
         stream(load.seed, "retries"),
         policy=policy_of(conditions.policy, stream(load.seed, "policy")),
+        retries=conditions.retries,
         changes=conditions.changes,
         ticks=_watched(collector, conditions.scaler),
         leap=conditions.leap,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from enova.adapters.curves import measured_curves
 from enova.adapters.facts import gpu_card
 from enova.core.engine.defaults import engine_setup
 from enova.core.engine.step_time import Origin
-from enova.core.simulate.changes import Fail, Scale, Ticks
+from enova.core.simulate.changes import Fail, Retries, Scale, Ticks
 from enova.core.simulate.forecast import Conditions, forecast, run_of, settled
 from enova.core.simulate.limits import Limits
 from enova.core.simulate.promises import Promise
@@ -171,6 +172,20 @@ def test_a_failure_loses_requests_and_goodput() -> None:
     assert found.goodput is not None
     assert found.goodput.share.value == pytest.approx(found.served / 400)
     assert found.served + found.lost == 400
+
+
+def test_the_routers_retries_are_those_of_the_conditions() -> None:
+    conditions = Conditions(requests=400, changes=(Fail(10.0, 0),))
+    lost = [
+        run_of(
+            [replica(start_up_s=60.0)] * 2,
+            load(arrival=POISSON_FAST),
+            replace(conditions, retries=Retries(attempts=attempts, streamed=False)),
+        ).lost
+        for attempts in (1, 3)
+    ]
+
+    assert lost[0] > lost[1] == 0
 
 
 def test_a_fleet_is_known_as_well_as_its_least_known_replica() -> None:
