@@ -72,6 +72,7 @@ class Traffic:
             retries=retries_of(service.gateway),
             requests=self.requests,
             promises=(*kept, *given.values()),
+            availability=service.slo.availability and service.slo.availability.fraction,
             error=error,
             sensitivity=True,
         )

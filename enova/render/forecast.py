@@ -11,7 +11,7 @@ from rich.text import Text
 from enova.core.engine.setup import EngineSetup
 from enova.core.simulate.capacity import Capacity
 from enova.core.simulate.forecast import Conditions
-from enova.core.simulate.promises import Promise, Verdict, verdict_of
+from enova.core.simulate.promises import Promise, Verdict, availability_verdict, verdict_of
 from enova.core.simulate.results import Band, ClassResults, Figure, Latency, Metric, Results
 from enova.core.workload.load import Load
 from enova.render.traffic import traffic_parts
@@ -100,6 +100,8 @@ def _one(text: Text, forecast: Forecast) -> None:
     _line(text, "engines", _engines(results))
     for promise in forecast.conditions.promises:
         _promise(text, results, promise)
+    if forecast.conditions.availability is not None:
+        _availability(text, results, forecast.conditions.availability)
     if forecast.capacity is not None:
         _line(text, "capacity", _capacity(forecast.capacity))
     text.append("\n")
@@ -179,6 +181,13 @@ def _promise(text: Text, results: Results, promise: Promise) -> None:
     text.append(f" ({seconds(figure.value)}, {_span(figure)})\n" if results.served else " (nothing was served)\n")
 
 
+def _availability(text: Text, results: Results, target: float) -> None:
+    verdict = availability_verdict(results, target)
+    text.append(f"  {'promise':<12}", "dim")
+    text.append(f"availability >= {_exact_share(target)}: ").append(str(verdict), _VERDICTS[verdict])
+    text.append(f" ({_exact_share(results.availability.value)} answered without an error)\n")
+
+
 def promise_words(promise: Promise) -> str:
     """Return `TTFT p95 <= 500 ms`."""
     return f"{NAMES[promise.metric]} {promise.statistic} <= {seconds(promise.target_s)}"
@@ -224,6 +233,11 @@ _SWEPT = (
 
 def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def _exact_share(value: float) -> str:
+    """Return a share close to 1 with all the nines that it has, up to five."""
+    return "-" if math.isnan(value) else f"{100 * value:.3f}".rstrip("0").rstrip(".") + " %"
 
 
 def _share_band(band: Band) -> str:

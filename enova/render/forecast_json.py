@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from enova.core.simulate.capacity import Capacity
-from enova.core.simulate.promises import verdict_of
+from enova.core.simulate.promises import availability_verdict, verdict_of
 from enova.core.simulate.results import STATISTICS, Figure, Goodput, Latency, Metric, Results, Series
 from enova.render.forecast import Forecast
 from enova.render.traffic import traffic_words
@@ -16,12 +16,12 @@ SCHEMA_VERSION = 1
 
 
 def forecasts_as_json(forecasts: Sequence[Forecast]) -> dict[str, Any]:
-    """Return `{schema_version, forecasts: [{service, model, gpu, replicas, results: {…}, promises: […], …}]}`."""
+    """Return `{schema_version, forecasts: [{service, model, gpu, results: {…}, promises: […], …}]}`."""
     return {"schema_version": SCHEMA_VERSION, "forecasts": [_forecast(forecast) for forecast in forecasts]}
 
 
 def _forecast(forecast: Forecast) -> dict[str, Any]:
-    setup, results = forecast.setup, forecast.results
+    setup, results, availability = forecast.setup, forecast.results, forecast.conditions.availability
     return {
         "service": forecast.service,
         "model": setup.model.name,
@@ -42,6 +42,7 @@ def _forecast(forecast: Forecast) -> dict[str, Any]:
             }
             for promise in forecast.conditions.promises
         ],
+        "availability": None if availability is None else _availability(results, availability),
         "capacity": None if forecast.capacity is None else _capacity(forecast.capacity),
         "sweep": [{"rate": offered, "results": _results(swept)} for offered, swept in forecast.sweep],
         "notes": list(forecast.notes),
@@ -58,6 +59,7 @@ def _results(results: Results) -> dict[str, Any]:
         "rejected": results.rejected,
         "lost": results.lost,
         "reasons": dict(results.reasons),
+        "availability": _figure(results.availability),
         "latencies": _latencies(results.latencies),
         "requests_per_s": _figure(results.requests_per_s),
         "prompt_tokens_per_s": _figure(results.prompt_tokens_per_s),
@@ -93,6 +95,14 @@ def _latencies(latencies: Mapping[Metric, Latency]) -> dict[str, Any]:
 
 def _goodput(goodput: Goodput | None) -> dict[str, Any] | None:
     return None if goodput is None else {"share": _figure(goodput.share), "per_s": _figure(goodput.per_s)}
+
+
+def _availability(results: Results, target: float) -> dict[str, Any]:
+    return {
+        "target": target,
+        "predicted": _figure(results.availability),
+        "verdict": availability_verdict(results, target),
+    }
 
 
 def _capacity(capacity: Capacity) -> dict[str, Any]:

@@ -84,6 +84,17 @@ def test_a_spec_is_simulated_on_every_kind_of_gpu_it_allows(machine: Machine) ->
     assert verdicts == {"ttft": "kept", "itl": "broken"}
 
 
+def test_what_a_spec_promises_of_availability_is_judged(machine: Machine) -> None:
+    path = machine.write("chat.yaml", SPEC.replace("slo: {", "slo: {availability: 99.9%, "))
+    short = ("--gpu", "h100-sxm", "--max-model-len", "600", "-o", "json")
+    (found,) = forecasts(machine.enova("simulate", path, *short))
+
+    assert found["availability"]["target"] == pytest.approx(0.999)
+    # Of the long ones, a third of all, some 70 % are too long.
+    assert found["availability"]["predicted"]["value"] == pytest.approx(1 - 0.7 / 3, abs=0.1)
+    assert found["availability"]["verdict"] == "broken"
+
+
 def test_options_replace_what_a_spec_says(machine: Machine) -> None:
     path = machine.write("chat.yaml", SPEC)
     options = ("--gpu", "h100-sxm", "--replicas", "1", "--rate", "5", "--duration", "30s", "--slo", "ttft.p95=1ms")

@@ -99,6 +99,29 @@ def test_notes_and_sweeps_come_last() -> None:
     assert lines[-2] == "  note: look out"
 
 
+def test_availability_is_a_promise_too() -> None:
+    base = forecast()
+    all_answered = base._replace(conditions=replace(base.conditions, availability=0.9995))
+    too_short = ReplicaSetup(limits=replace(ONE_AT_A_TIME, max_model_len=20), step_time=Affine())
+    none_answered = all_answered._replace(results=run_of([too_short], base.load, base.conditions))
+    said = [
+        next(line for line in forecasts_text([one]).plain.splitlines() if "availability" in line)
+        for one in (all_answered, none_answered)
+    ]
+
+    assert said == [
+        "  promise     availability >= 99.95 %: kept (100 % answered without an error)",
+        "  promise     availability >= 99.95 %: broken (0 % answered without an error)",
+    ]
+    (found,) = forecasts_as_json([none_answered])["forecasts"]
+    assert found["availability"] == {
+        "target": 0.9995,
+        "predicted": {"value": 0.0, "low": 0.0, "high": 0.0},
+        "verdict": "broken",
+    }
+    assert forecasts_as_json([base])["forecasts"][0]["availability"] is None
+
+
 def test_json_has_the_same_figures() -> None:
     base = forecast()
     (found,) = json.loads(json.dumps(forecasts_as_json([base]), allow_nan=False))["forecasts"]

@@ -105,14 +105,11 @@ class Collector:
 
     def rejected(self, request: Request, reason: str) -> None:
         """Take note of a request that can never run."""
-        self.reasons[reason] = self.reasons.get(reason, 0) + 1
-        which = self.kinds.get(request.kind)
-        self.per_kind[self._add_kind(request.kind) if which is None else which].rejected += 1
+        self._refuse(request, reason)
 
     def lost(self, request: Request, at_s: float, reason: str) -> None:  # noqa: ARG002 - as FleetObserver has it
         """Take note of a request that got no whole answer."""
-        self.rejected(request, reason)
-        self.losses += 1
+        self.losses += self._refuse(request, reason)
 
     def look(self, now_s: float, views: Sequence[ReplicaView]) -> None:
         """Take note of the state of a fleet."""
@@ -172,6 +169,15 @@ class Collector:
             cached_tokens=whole[:, _CACHED],
             kinds=tuple(names[kind] for kind in whole[:, _KIND].tolist()),
         )
+
+    def _refuse(self, request: Request, reason: str) -> bool:
+        """Count a request without an answer if it came after the warm-up; return whether it did."""
+        if request.arrival_s < self.warmup_s:
+            return False
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        which = self.kinds.get(request.kind)
+        self.per_kind[self._add_kind(request.kind) if which is None else which].rejected += 1
+        return True
 
     def _add_kind(self, kind: str) -> int:
         self.per_kind.append(PerKind())

@@ -57,6 +57,8 @@ class Conditions:
     warmup_s: float = 0.0
     """Requests that arrive before are not counted."""
     promises: tuple[Promise, ...] = ()
+    availability: float | None = None
+    """Share of requests, 0 to 1, that are promised to be answered without an error."""
     error: ModelError = NO_MODEL_ERROR
     sensitivity: bool = False
     """Whether bands reach what this very load would see if step times were off by their error: close to capacity

@@ -52,8 +52,22 @@ def targets_of(promises: Iterable[Promise]) -> dict[Metric, float]:
 def verdict_of(results: Results, promise: Promise) -> Verdict:
     """Return whether a forecast keeps a promise. If nothing was served, nothing was kept."""
     value, band = results.of(promise.metric, promise.statistic)
-    if math.isnan(value) or promise.target_s < band.low:
+    return _verdict(value, band.low, band.high, promise.target_s)
+
+
+def availability_verdict(results: Results, target: float) -> Verdict:
+    """Return whether a forecast answers the promised share of requests, 0 to 1, without an error."""
+    value, band = results.availability
+    # As much as is promised, to the last request: rounding decides nothing.
+    return _verdict(-value, -band.high, -band.low, _ROUNDING - target)
+
+
+_ROUNDING = 1e-9
+
+
+def _verdict(value: float, best: float, worst: float, most: float) -> Verdict:
+    if math.isnan(value) or most < best:
         return Verdict.BROKEN
-    if promise.target_s < value:
+    if most < value:
         return Verdict.UNLIKELY
-    return Verdict.LIKELY if promise.target_s < band.high else Verdict.KEPT
+    return Verdict.LIKELY if most < worst else Verdict.KEPT

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -200,6 +201,19 @@ class Results:
     """Empty where all requests are of one kind."""
     series: Series | None = None
     records: Records | None = None
+
+    @property
+    def availability(self) -> Figure:
+        """Return which share of the requests was answered without an error, 0 to 1; NaN if there were none.
+
+        Its noise is that of requests which fail independently of each other.
+        """
+        requests = self.served + self.rejected + self.lost
+        if not requests:
+            return Figure(math.nan, Band(math.nan, math.nan))
+        share = self.served / requests
+        margin = NormalDist().inv_cdf((1 + LEVEL) / 2) * math.sqrt(share * (1 - share) / requests)
+        return Figure(share, Band(max(0.0, share - margin), min(1.0, share + margin)))
 
     def of(self, metric: str, statistic: str) -> Figure:
         """Return one latency by the names the spec uses, for example ttft and p95."""

@@ -50,6 +50,18 @@ def test_latencies_are_defined_as_users_see_them() -> None:
     assert (found.utilisation, found.preemptions, found.served) == (0.25, 7, 100)
 
 
+def test_requests_without_an_answer_count_from_the_end_of_the_warm_up() -> None:
+    collector = Collector(warmup_s=5.0)
+    for arrival_s in (4.9, 5.0, 7.0):
+        request = served(0, arrival_s, kind="chat").request
+        collector.rejected(request, "too long")
+        collector.lost(request, arrival_s + 1.0, "its replica died")
+    found = results(collector)
+
+    assert (found.rejected, found.lost, found.classes["chat"].rejected) == (2, 2, 4)
+    assert found.reasons == {"too long": 2, "its replica died": 2}
+
+
 def test_rates_are_of_what_was_done_until_the_last_answer() -> None:
     collector = Collector()
     for number in range(100):
