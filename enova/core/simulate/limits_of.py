@@ -10,26 +10,29 @@ from enova.core.simulate.limits import KvPages, Limits
 
 
 def limits_of(setup: EngineSetup) -> Limits:
-    """Return the limits of a setup: of all its data-parallel ranks together.
+    """Return the limits of a setup: of all its data-parallel ranks together, and of all batches in its pipeline.
+
+    These make up one step (`enova.core.engine.roofline.Roofline`). Batches are decided on one after the other
+    within it, so that what comes meanwhile is known in time although a batch is decided ahead.
 
     With too little memory there are no blocks, and a simulation rejects every request.
     """
     memory = memory_of(setup)
-    ranks = setup.data_parallel
+    ranks, stages = setup.data_parallel, setup.pipeline_parallel
     blocks = max(0, memory.kv_blocks - 1)
     speculation = setup.speculation
     return Limits(
         max_num_seqs=setup.max_num_seqs * ranks,
-        max_num_batched_tokens=setup.max_num_batched_tokens * ranks,
+        max_num_batched_tokens=setup.max_num_batched_tokens * ranks * stages,
         kv_blocks=blocks * ranks,
         pages=pages_of(memory.layout.groups),
         max_model_len=setup.max_model_len,
-        long_prefill_token_threshold=setup.long_prefill_token_threshold,
+        long_prefill_token_threshold=setup.long_prefill_token_threshold * stages,
         prefix_caching=setup.prefix_caching,
         chunked_prefill=setup.chunked_prefill,
         reserve_full_prompt=setup.reserve_full_prompt,
         watermark_blocks=int(setup.watermark * blocks) * ranks,
-        decide_ahead=setup.async_scheduling,
+        decide_ahead=setup.async_scheduling and stages == 1,
         tokens_per_step=speculation.tokens_per_step if speculation else 1.0,
     )
 

@@ -40,12 +40,12 @@ def decode_s(times: Roofline, sequences: int, tokens_each: int = 1000) -> float:
 @settings(deadline=None)
 @given(st.integers(1, 2000), st.integers(1, 10**6), st.integers(0, 10**5))
 def test_a_step_without_prompts_is_on_its_line_to_the_last_bit(decodes: int, kv: int, window: int) -> None:
-    times = steps(OSS)
-    line = times.decode_line(decodes, kv, window)
+    for times in (steps(OSS), steps(OSS, pipeline_parallel=2)):
+        line = times.decode_line(decodes, kv, window)
 
-    step_s = times.step_s([], decodes, kv, window)
+        step_s = times.step_s([], decodes, kv, window)
 
-    assert step_s == line.base_s + (line.per_kv_token_s * kv + line.per_window_token_s * window)
+        assert step_s == line.base_s + (line.per_kv_token_s * kv + line.per_window_token_s * window)
 
 
 def test_an_8b_model_decodes_on_an_h100_at_the_pace_of_its_memory() -> None:
@@ -141,6 +141,43 @@ def test_ranks_of_data_parallelism_share_sequences_but_not_a_single_prompt() -> 
 
 def test_stages_of_a_pipeline_give_a_token_no_sooner() -> None:
     assert decode_s(steps(pipeline_parallel=2), 64) > 0.8 * decode_s(steps(), 64)
+
+
+@pytest.mark.parametrize("stages", [2, 4])
+@pytest.mark.parametrize("tokens_each", [500, 8000])
+def test_a_round_of_all_stages_takes_what_one_of_their_batches_takes_alone(stages: int, tokens_each: int) -> None:
+    """But for the head in the last stage, and the host, which have all batches to do."""
+    alone_s = decode_s(steps(), 32, tokens_each)
+    round_s = decode_s(steps(pipeline_parallel=stages), 32 * stages, tokens_each)
+
+    assert alone_s < round_s < 1.25 * alone_s
+
+
+def test_one_sequence_keeps_one_stage_busy_at_a_time() -> None:
+    staged = steps(pipeline_parallel=4)
+
+    assert decode_s(staged, 1, 8000) == pytest.approx(decode_s(steps(), 1, 8000))
+    assert decode_s(staged, 64, 8000) < 0.5 * decode_s(steps(), 64, 8000)
+
+
+def test_a_prompt_that_is_alone_passes_the_stages_one_after_the_other() -> None:
+    staged = steps(pipeline_parallel=2)
+
+    assert prompt_s(staged, 4000) == pytest.approx(prompt_s(steps(), 4000))
+
+
+def test_no_batch_overtakes_one_with_a_prompt() -> None:
+    def added_s(times: Roofline) -> float:
+        return times.step_s([Chunk(4000, 0, last=True)], 32, 32_000, 0) - decode_s(times, 32)
+
+    assert added_s(steps(pipeline_parallel=2)) == pytest.approx(added_s(steps()), rel=0.1)
+
+
+def test_a_prompt_in_every_batch_takes_no_longer_than_in_one() -> None:
+    staged = steps(pipeline_parallel=2)
+    one_s, two_s = (staged.step_s([Chunk(4000, 0, last=True)] * n, 32, 32_000, 0) for n in (1, 2))
+
+    assert one_s <= two_s < 1.1 * one_s
 
 
 def test_verifying_drafts_costs_more_than_a_token_and_less_than_as_many_steps() -> None:

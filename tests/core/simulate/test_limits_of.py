@@ -37,6 +37,15 @@ def test_data_parallel_ranks_are_counted_together() -> None:
     assert limits.kv_blocks == 4 * (memory_of(one).kv_blocks - 1)
 
 
+def test_a_step_of_a_pipeline_has_a_batch_for_each_stage() -> None:
+    one, staged = engine_setup(LLAMA, H100), engine_setup(LLAMA, H100, pipeline_parallel=2)
+    limits = limits_of(staged)
+
+    assert limits.max_num_batched_tokens == 2 * one.max_num_batched_tokens
+    assert limits.max_num_seqs == one.max_num_seqs
+    assert (staged.async_scheduling, limits.decide_ahead) == (True, False)
+
+
 def test_windows_and_full_layers_have_tables_of_their_own() -> None:
     limits = limits_of(engine_setup(model_card("google/gemma-3-4b-it"), H100))
 
