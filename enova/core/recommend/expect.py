@@ -9,6 +9,7 @@ from enova.core.forecast_data import forecast_as_data, forecast_in
 from enova.core.recommend.demand import Demand
 from enova.core.recommend.question import Question
 from enova.core.recommend.shape import Shape
+from enova.core.simulate.changes import retries_of
 from enova.core.simulate.forecast import ENOUGH_REQUESTS, WARM_UP, Conditions, run_of
 from enova.core.simulate.results import ModelError
 from enova.core.spec import Service
@@ -43,6 +44,8 @@ def expect(
         load,
         Conditions(
             policy=service.gateway.policy or "round_robin",
+            retries=retries_of(service.gateway),
+            sensitivity=True,
             requests=requests,
             warmup_s=WARM_UP * requests / rate if rate else 0.0,
             promises=question.promises,

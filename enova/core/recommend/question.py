@@ -11,6 +11,7 @@ from enova.core.engine.roofline import frontend_of, step_time_of
 from enova.core.engine.setup import EngineSetup
 from enova.core.inventory import Inventory
 from enova.core.recommend.demand import Demand
+from enova.core.simulate.calibrated import calibrated
 from enova.core.simulate.limits_of import limits_of
 from enova.core.simulate.promises import Promise
 from enova.core.simulate.replica import ReplicaSetup
@@ -34,10 +35,10 @@ class Evidence:
             return ReplicaSetup(
                 limits=limits_of(setup), step_time=step_time_of(setup, self.curves), frontend=frontend
             )
-        return ReplicaSetup(
-            limits=limits_of(setup),
-            step_time=self.learnt.calibration.step_time(),
-            frontend=self.learnt.frontend or frontend,
+        # The step times of its GPU's kind are not asked for: there may be none, and they would not be used.
+        step_time = self.learnt.calibration.step_time()
+        return calibrated(
+            ReplicaSetup(limits=limits_of(setup), step_time=step_time, frontend=frontend), self.learnt
         )
 
 
