@@ -31,7 +31,7 @@ test: setup  ## Run all tests this machine can run, and say which it cannot
 	@stack/test.sh
 
 test-fast: setup  ## Run the tests that need no Docker and take no patience, with branch coverage
-	$(RUN) pytest -m "not docker and not vllm and not slow" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+	$(RUN) pytest -n auto -m "not docker and not vllm and not slow" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 test-slow: setup  ## Run the command itself, many times, on local processes; and 10,000 broken specs
 	$(RUN) pytest -m slow --durations=10

@@ -79,7 +79,7 @@ def test_a_longer_decode_batch_than_is_promised_is_cut_by_max_num_seqs() -> None
 def test_prompts_that_hold_up_decoding_are_cut_into_smaller_steps() -> None:
     found = chosen(pool("l40s"), injection=traffic(40))
 
-    assert (found["engine.max_num_batched_tokens"], found["replicas"]) == (1024, 1)
+    assert (found["engine.max_num_batched_tokens"], found["replicas"]) == (512, 1)
 
 
 class TestTies:
