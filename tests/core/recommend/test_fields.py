@@ -22,7 +22,6 @@ from tests.core.recommend.asking import service
         ({"gateway": {"policy": "random"}}, {"gateway.policy"}),
         ({"placement": {"gpu_types": ["L4"]}}, set()),
     ],
-    ids=str,
 )
 def test_what_was_written_is_pinned_also_where_it_equals_the_default(
     sections: dict[str, Any], fields: set[str]
