@@ -99,7 +99,7 @@ class Adviser:
                 entry is not None and not self.wish.refresh and self._holds(service, entry, digests[service.name])
             ):
                 _check(service, entry)
-                self._take(entry)
+                self._take(service, entry)
                 found[service.name] = Advice(service=service, entry=entry, notes=_unjudged(service, entry))
         if not self.wish.choose:
             return found
@@ -109,7 +109,7 @@ class Adviser:
             if service.name not in found:
                 advice = self._choose(service, digests[service.name])
                 if advice.entry is not None:
-                    self._take(advice.entry)
+                    self._take(service, advice.entry)
                 found[service.name] = advice
         return found
 
@@ -141,7 +141,7 @@ class Adviser:
         if isinstance(inventory, Unknown) or not inventory.pools:
             return True
         if all(pool.source in FOUND for pool in inventory.pools):
-            return _has_room(inventory, entry)
+            return _has_room(inventory, entry, _gpus_of(service, entry))
         return entry.inventory == inventory_digest(inventory)
 
     def _choose(self, service: Service, inputs: str) -> Advice:
@@ -237,13 +237,17 @@ class Adviser:
                 Pool(gpu=card, per_host=card.gpus_per_host, hosts=None, source="placement.gpu_types")
                 for card in named
             )
-        return inventory.of_types(service.placement.gpu_types)
+        meant = inventory.of_types(service.placement.gpu_types)
+        return meant.on_devices(len(service.placement.devices)) if service.placement.devices else meant
 
     def _inventory_for(self, service: Service) -> Inventory:
         """Return what is left of it for this service."""
         inventory = self.inventory_of(service)
         if isinstance(inventory, Unknown):
             return Inventory()
+        if service.placement.devices:
+            # Whether others hold the very ones that are named is for the plan to see.
+            return inventory
         taken = dict(self._taken)
         pools = []
         for pool in inventory.pools:
@@ -252,11 +256,11 @@ class Adviser:
             pools.append(pool.without(here))
         return inventory_of(pools)
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, service: Service, entry: Entry) -> None:
         """Keep the GPUs of a service from the next ones."""
-        gpu, forecast = entry.chosen.get(GPU), entry.forecast
-        if isinstance(gpu, str) and forecast is not None:
-            self._taken[gpu] = self._taken.get(gpu, 0) + forecast.gpus
+        gpu = entry.chosen.get(GPU)
+        if isinstance(gpu, str):
+            self._taken[gpu] = self._taken.get(gpu, 0) + _gpus_of(service, entry)
 
     def _card(self, name: str) -> GpuCard:
         return find_gpu(self.knowledge.gpus(), name)
@@ -277,9 +281,14 @@ class Adviser:
             )
 
 
-def _has_room(inventory: Inventory, entry: Entry) -> bool:
+def _gpus_of(service: Service, entry: Entry) -> int:
+    resolved = resolve(service, entry.chosen)
+    return resolved.replicas * resolved.service.gpus_per_replica
+
+
+def _has_room(inventory: Inventory, entry: Entry, gpus: int) -> bool:
     """Tell whether what was chosen can run on what is there, however much more there may be."""
-    gpu, gpus = entry.chosen.get(GPU), entry.forecast.gpus if entry.forecast else 1
+    gpu = entry.chosen.get(GPU)
     if gpu is None:
         return True
     rooms = [pool.gpus for pool in inventory.pools if pool.gpu.name == gpu]

@@ -386,6 +386,29 @@ class TestInfeasible:
         assert (chosen(advice), (chosen(advice, "code") or {})["gpu"]) == (None, "h100-sxm")
 
 
+class TestDevices:
+    """GPUs of the host that the user named."""
+
+    NAMED = service(placement={"devices": ["0", "1"]}, slo={"tpot": {"p95": "4ms"}})
+
+    def test_no_replica_gets_more_than_there_are_names(self) -> None:
+        """Four ranks would keep it; a spec that names two GPUs for a replica of four is not valid."""
+        assert chosen(advise(self.NAMED)) is None
+        assert (chosen(advise(service(slo={"tpot": {"p95": "4ms"}}))) or {})["engine.tensor_parallel_size"] == 4
+
+    def test_no_more_replicas_are_chosen_than_there_are_names(self) -> None:
+        asked = service(placement={"devices": ["0", "1"]}, injection=traffic(2), scaling={"min": 2})
+
+        assert (chosen(advise(asked)) or {})["scaling.max"] == 2
+
+    def test_what_others_take_elsewhere_on_the_host_makes_no_difference(self) -> None:
+        others = service(metadata={"name": "a"}, scaling={"min": 7})
+
+        advice = advise(others, service(placement={"devices": ["7"]}))
+
+        assert [(chosen(advice, name) or {})["replicas"] for name in ("a", "chat")] == [7, 1]
+
+
 class TestTogether:
     """Services share what there is."""
 
@@ -407,6 +430,14 @@ class TestTogether:
         advice = advise(service(), service(**CODE), lock=lock, known=declared(host))
 
         assert (chosen(advice), advice["code"].fresh) == (None, False)
+
+    def test_what_runs_without_a_forecast_is_not_there_for_others_either(self) -> None:
+        pools = pool("l40s", hosts=1, source="a:1"), pool("h100-sxm", hosts=1, source="a:2")
+        silent = service(metadata={"name": "a"}, injection=None, slo=None)
+
+        advice = advise(silent, service(), known=declared(*pools))
+
+        assert [(chosen(advice, name) or {})["gpu"] for name in ("a", "chat")] == ["l40s", "h100-sxm"]
 
     def test_the_second_takes_the_next_best(self) -> None:
         pools = pool("l40s", hosts=1, source="a:1"), pool("h100-sxm", hosts=1, source="a:2")

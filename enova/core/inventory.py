@@ -71,6 +71,10 @@ class Inventory:
         kept = (p for p in self.pools if any(is_meant((p.gpu.name, *p.gpu.aliases), name) for name in names))
         return replace(self, pools=tuple(kept))
 
+    def on_devices(self, count: int) -> Inventory:
+        """Return what of it one may use who names so many GPUs of a host."""
+        return replace(self, pools=tuple(replace(p, per_host=min(p.per_host, count)) for p in self.pools))
+
 
 def inventory_of(pools: Iterable[Pool], notes: Iterable[str] = ()) -> Inventory:
     """Return the pools in their order, whatever the order they are given in; empty ones are left out."""
