@@ -34,6 +34,8 @@ class Family:
 
     layout: Layout = Layout.UNIFORM
     gated: bool = True
+    norms_all_heads: bool = False
+    """Queries and keys are normed over all heads together, not head by head."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Keys that may be left out, and what they are then."""
 
@@ -43,6 +45,7 @@ def _tied(**defaults: Any) -> Mapping[str, Any]:
 
 
 _LLAMA = Family()
+_ALL_HEADS = Family(norms_all_heads=True)
 _TIED = Family(defaults=_tied())
 _QWEN = Family(layout=Layout.FROM_LAYER, defaults={"use_sliding_window": False})
 _PLAIN = Family(gated=False)
@@ -150,14 +153,16 @@ FAMILIES: Mapping[str, Family] = {
     "GraniteMoeSharedForCausalLM": _LLAMA,
     "GraniteMoeHybridForCausalLM": _GRANITE_HYBRID,
     "OlmoForCausalLM": _LLAMA,
-    "Olmo2ForCausalLM": _LLAMA,
-    "Olmo3ForCausalLM": Family(layout=Layout.LAST_OF_PERIOD, defaults={"sliding_window_pattern": 4}),
-    "OlmoeForCausalLM": _LLAMA,
+    "Olmo2ForCausalLM": _ALL_HEADS,
+    "Olmo3ForCausalLM": Family(
+        layout=Layout.LAST_OF_PERIOD, norms_all_heads=True, defaults={"sliding_window_pattern": 4}
+    ),
+    "OlmoeForCausalLM": _ALL_HEADS,
     "CohereForCausalLM": _TIED,
     "Cohere2ForCausalLM": _COHERE2,
     # Mixtures of experts.
     "MixtralForCausalLM": _LLAMA,
-    "MiniMaxM2ForCausalLM": _LLAMA,
+    "MiniMaxM2ForCausalLM": _ALL_HEADS,
     "MiMoV2FlashForCausalLM": _LLAMA,
     "GptOssForCausalLM": _GPT_OSS,
     "Dots1ForCausalLM": _LLAMA,

@@ -95,6 +95,8 @@ class ModelCard:
     """Of the dense MLP, 0 where every layer has experts."""
     gated: bool = True
     """SwiGLU and its kin have three matrices, others two."""
+    norms_all_heads: bool = False
+    """Queries and keys are normed over all heads: GPUs that have some heads each exchange sums in every layer."""
     vocab_size: int
     tied_embeddings: bool
     attention: tuple[Attention, ...]

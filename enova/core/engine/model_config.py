@@ -52,6 +52,7 @@ def card_of(
         hidden_size=hidden_size,
         intermediate_size=stack.intermediate_size,
         gated=family.gated,
+        norms_all_heads=family.norms_all_heads,
         vocab_size=vocab_size,
         tied_embeddings=tied,
         attention=stack.attention,
