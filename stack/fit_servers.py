@@ -37,8 +37,8 @@ SHARED = Path(os.environ.get("ENOVA_SHARED", ROOT.parent / "shared"))
 POINTS = SHARED / "data/serving_latency/aiconfigurator/measured_vllm.csv"
 
 PRIORS: dict[str, tuple[float, float]] = {
-    # Over the kernel tables: 1, unless whole servers are known to differ.
-    "gemm_fp8": (0.95, 0.15),
+    # Over the kernel tables: 1, unless whole servers are known to differ. The same of experts below.
+    "gemm_fp8": (1.0, 0.15),
     "gemm_fp8_block": (1.2, 0.25),
     "gemm_nvfp4": (0.97, 0.15),
     "gemm_bf16": (0.9, 0.15),
@@ -47,27 +47,27 @@ PRIORS: dict[str, tuple[float, float]] = {
     "head": (1.06, 0.2),
     "attention": (1.2, 0.4),
     "attention_bytes": (1.03, 0.2),
-    # FlashAttention 3 on Hopper reaches 56 % of peak at 8k tokens in the tables, FlashInfer on Blackwell 67 %.
-    "prefill_attention_hopper": (1.9, 0.3),
-    "prefill_attention_blackwell": (1.5, 0.3),
-    "elementwise": (2.0, 0.5),
-    "expert_launch_s": (36e-6, 0.4),
+    "prompt_attention": (1.0, 0.25),
+    # Norms and activations reach two thirds of a memory's bandwidth.
+    "elementwise": (1.5, 0.4),
+    # Experts over the tables of the format they are multiplied in. Marlin, which multiplies INT4, and MXFP4 on
+    # Hopper, is as fast as BF16 on an L40S in the tables, but uses instructions that reach 60 % of what Hopper's
+    # own do, and are no faster on Blackwell.
+    "expert_launch": (1.0, 0.3),
     "expert_bytes_fp8_block": (1.0, 0.2),
     "expert_bytes_nvfp4": (1.0, 0.2),
-    "expert_bytes_int4_hopper": (1.5, 0.3),
-    "expert_bytes_int4_blackwell": (2.4, 0.3),
-    "expert_bytes_mxfp4": (0.8, 0.2),
-    "expert_flops_fp8_block": (2.8, 0.4),
-    "expert_flops_nvfp4": (2.0, 0.4),
-    "expert_flops_int4_hopper": (1.8, 0.4),
-    "expert_flops_int4_blackwell": (2.5, 0.4),
-    "expert_flops_mxfp4_hopper": (2.4, 0.4),
-    "expert_flops_mxfp4_blackwell": (2.4, 0.4),
-    "expert_rows": (2.0, 0.4),
-    # Custom all-reduce of vLLM in the tables: 4 to 9 us for small messages.
-    "allreduce_s_hopper": (5.6e-6, 0.3),
-    "allreduce_s_blackwell": (9e-6, 0.3),
-    "allreduce_bytes": (1.2, 0.3),
+    "expert_bytes_int4_hopper": (1.4, 0.3),
+    "expert_bytes_int4_blackwell": (2.0, 0.4),
+    "expert_bytes_mxfp4": (0.9, 0.2),
+    "expert_flops_fp8_block": (1.0, 0.4),
+    "expert_flops_nvfp4": (1.0, 0.4),
+    "expert_flops_int4_hopper": (1.6, 0.4),
+    "expert_flops_int4_blackwell": (3.0, 0.4),
+    "expert_flops_mxfp4_hopper": (1.6, 0.4),
+    "expert_flops_mxfp4_blackwell": (1.0, 0.4),
+    "expert_rows": (1.0, 0.4),
+    # Ranks wait for each other.
+    "allreduce_launch": (1.3, 0.3),
     "layer_s_hopper": (20e-6, 0.5),
     "layer_s_blackwell": (9e-6, 0.5),
     "step_s": (2e-4, 1.0),
@@ -75,12 +75,16 @@ PRIORS: dict[str, tuple[float, float]] = {
     "sequence_s": (3e-6, 0.4),
     "host_sequence_s": (9e-6, 0.3),
     "prompt_token_s": (2e-7, 1.0),
-    # Points with prompts of 1,000 tokens and more cannot tell what every step costs from what steps beyond the
-    # captured sizes do; inference-perf's stages, with prompts of 200, can, and are where these come from, with
-    # what the host needs for a sequence and the time before the scheduler sees a request.
-    "prompt_step_s": (1e-3, 0.2),
-    "launch_layer_s": (100e-6, 0.4),
-    # aiconfigurator adds 0.8 ms a layer to vLLM's prompts.
+    # Points with prompts of 1,000 tokens and more tell little of what every step with prompts costs;
+    # inference-perf's stages, with prompts of 200, do, and are where it comes from, with what the host needs for a
+    # sequence and the time before the scheduler sees a request.
+    "prompt_step_s": (0.6e-3, 0.3),
+    # aiconfigurator adds 0.8 ms a layer to vLLM's prompts, whatever the GPU does meanwhile. A layer is a dozen
+    # kernels, at 20 us and more for each through PyTorch; FlashInfer's, on Blackwell, have more of Python around
+    # them, and experts as many kernels again.
+    "launch_layer_s_hopper": (350e-6, 0.4),
+    "launch_layer_s_blackwell": (600e-6, 0.4),
+    "launch_experts_s": (500e-6, 0.5),
     "eager_layer_s": (700e-6, 0.3),
     "before_s": (14e-3, 0.2),
     "before_s_per_prompt_token": (1e-6, 1.0),
@@ -100,13 +104,7 @@ ROUNDS = 3
 MOST_USERS, LONGEST_TTFT_S = 64, 4.0
 """Points beyond are not fitted to: they say more about KV capacity than about time."""
 
-# Over those of the same GPU's FP8 blocks, from the kernel tables of H100 (medians over shapes of the time for
-# reading, and for multiplying).
-KIN_BYTES = {Numbers.BF16: 1.0, Numbers.FP8: 1.05, Numbers.INT8: 1.05}
-KIN_FLOPS = {Numbers.BF16: 0.58, Numbers.FP8: 0.5, Numbers.INT8: 0.5}
 INT4 = (Numbers.INT4, Numbers.INT4_G32)
-PCIE_ALLREDUCE = 3.4
-"""Over what the link's bandwidth says: two L40S, 0.5 to 32 MB, in the kernel tables."""
 
 
 def curves_of(logs: np.ndarray) -> Curves:
@@ -129,38 +127,41 @@ def curves_of(logs: np.ndarray) -> Curves:
             Numbers.INT4_G32: 1.3,
             Numbers.MXFP4: 1.1,
         }
-        blocks, multiplied = value["expert_bytes_fp8_block"], value["expert_flops_fp8_block"]
+        own = family in ("hopper", "blackwell")
+        read, multiplied = (
+            dict.fromkeys(Numbers, 1.0)
+            | {
+                Numbers.FP8_BLOCK: value[f"expert_{part}_fp8_block"],
+                Numbers.NVFP4: value[f"expert_{part}_nvfp4"],
+            }
+            for part in ("bytes", "flops")
+        )
+        if own:
+            read |= dict.fromkeys(INT4, value[f"expert_bytes_int4_{family}"])
+            multiplied |= dict.fromkeys(INT4, value[f"expert_flops_int4_{family}"])
+            read[Numbers.MXFP4] = value["expert_bytes_mxfp4"]
+            multiplied[Numbers.MXFP4] = value[f"expert_flops_mxfp4_{family}"]
         return Coefficients(
             gemm=gemm,
             gemm_flops=between("gemm_flops", family),
             head=value["head"],
             attention=value["attention"],
             attention_bytes=value["attention_bytes"],
-            prefill_attention=between("prefill_attention", family),
+            prompt_attention=value["prompt_attention"],
             elementwise=value["elementwise"],
-            expert_launch_s=value["expert_launch_s"],
-            expert_bytes={numbers: blocks * KIN_BYTES.get(numbers, 1.0) for numbers in Numbers}
-            | {
-                Numbers.NVFP4: value["expert_bytes_nvfp4"],
-                **dict.fromkeys(INT4, between("expert_bytes_int4", family)),
-                Numbers.MXFP4: value["expert_bytes_mxfp4"],
-            },
-            expert_flops={numbers: multiplied * KIN_FLOPS.get(numbers, 1.0) for numbers in Numbers}
-            | {
-                Numbers.NVFP4: value["expert_flops_nvfp4"],
-                **dict.fromkeys(INT4, between("expert_flops_int4", family)),
-                Numbers.MXFP4: between("expert_flops_mxfp4", family),
-            },
+            expert_launch=value["expert_launch"],
+            expert_bytes=read,
+            expert_flops=multiplied,
             expert_rows=value["expert_rows"],
-            allreduce_s=between("allreduce_s", family),
-            allreduce_bytes=PCIE_ALLREDUCE if family == "ada" else value["allreduce_bytes"],
+            allreduce_launch=value["allreduce_launch"],
             layer_s=between("layer_s", family),
             step_s=value["step_s"],
             sequence_s=value["sequence_s"],
             host_sequence_s=value["host_sequence_s"],
             prompt_token_s=value["prompt_token_s"],
             prompt_step_s=value["prompt_step_s"],
-            launch_layer_s=value["launch_layer_s"],
+            launch_layer_s=between("launch_layer_s", family),
+            launch_experts_s=value["launch_experts_s"],
             eager_layer_s=value["eager_layer_s"],
         )
 

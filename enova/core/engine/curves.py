@@ -58,19 +58,67 @@ class DecodeAttention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptAttention:
+    """Time of one layer's attention of prompts on one GPU: three parts that add up."""
+
+    launch_s: float
+    tokens_ratio: float
+    """For each new token and head, over the time to read its query and write what comes out."""
+    pairs_ratio: float
+    """For pairs of tokens, over the time that peak BF16 FLOP/s would take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllReduce:
+    """Time of one all-reduce among so many GPUs, over the links' bandwidth and the shortest time there is."""
+
+    gpus: int
+    launch_s: float
+    message_bytes: tuple[int, ...]
+    """Ascending."""
+    log_ratios: tuple[float, ...]
+
+    def seconds(self, message_bytes: Floats, moved_s: Floats) -> Floats:
+        """Return the times of messages which links at their full bandwidth would move in `moved_s`."""
+        found = np.interp(np.log(message_bytes), np.log(self.message_bytes), self.log_ratios)
+        seconds: Floats = (self.launch_s + moved_s) * np.exp(found)
+        return seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertTimes:
+    """Time of one layer's experts on one GPU: four parts that add up."""
+
+    launch_s: float
+    """Routing, sorting, the launches of its kernels."""
+    bytes_ratio: float
+    """To read the weights of experts that are visited, over what HBM bandwidth says."""
+    flops_ratio: float
+    """To multiply, over the time of peak FLOP/s."""
+    rows_ratio: float
+    """To gather and scatter tokens, over the time to move them once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Efficiency:
     """What was measured on one kind of GPU."""
 
     gemm: Mapping[Numbers, Grid]
     decode_attention: Mapping[Numbers, DecodeAttention]
     """By the number format of the cache."""
+    prompt_attention: Mapping[Numbers, PromptAttention]
+    """By the number format of the cache."""
+    allreduce: tuple[AllReduce, ...]
+    """Ascending by the number of GPUs."""
+    experts: Mapping[Numbers, ExpertTimes]
+    """By the format of the weights."""
     family: str
     """hopper, blackwell …: which of the coefficients below hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coefficients:
-    """What no operator table says, fitted to whole servers (docs/accuracy.md). Ratios are over ideal or table."""
+    """What no operator table says, fitted to whole servers (docs/accuracy.md); all but seconds is over those."""
 
     gemm: Mapping[Numbers, float]
     """By the format of the weights, over the grid."""
@@ -80,19 +128,16 @@ class Coefficients:
     attention: float
     """Decode attention, launch and heads."""
     attention_bytes: float
-    prefill_attention: float
-    """Over the time that peak BF16 FLOP/s would take."""
+    prompt_attention: float
     elementwise: float
-    """Norms, activations, rotary embedding: over the time to move 12 hidden-sized values for each token."""
-    expert_launch_s: float
-    """Of a layer's experts: routing, sorting, the launches of its kernels."""
+    """Norms, activations, rotary embedding: over the time to move what is between products."""
+    expert_launch: float
     expert_bytes: Mapping[Numbers, float]
+    """By the format of the weights, over the table of the format they are multiplied in; so are the next."""
     expert_flops: Mapping[Numbers, float]
     expert_rows: float
-    """Gathering and scattering tokens, over the time to move them once."""
-    allreduce_s: float
-    allreduce_bytes: float
-    """Over the time the link's bandwidth says."""
+    allreduce_launch: float
+    """The shortest all-reduce over the table's: ranks wait for each other, which a benchmark's do not."""
     layer_s: float
     step_s: float
     sequence_s: float
@@ -103,9 +148,12 @@ class Coefficients:
     prompt_step_s: float
     """More, when a step has prompt chunks."""
     launch_layer_s: float
-    """More for each layer of a step with more tokens than the largest captured piece: its kernels are launched."""
+    """To launch a layer's kernels in a step with more tokens than the largest captured piece: the host does so
+    while the GPU works, so a step cannot be shorter than this for each."""
+    launch_experts_s: float
+    """More for a layer with experts."""
     eager_layer_s: float
-    """To launch a layer's kernels where nothing is captured: a step cannot be shorter than this for each."""
+    """For a layer of a model that is not compiled, instead of `launch_layer_s`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from enova.core.engine.curves import GEMM_FLOOR_S, Coefficients, Curves, DecodeAttention, Efficiency, Floats
+from enova.core.engine.curves import GEMM_FLOOR_S, Coefficients, Curves, Efficiency, Floats
 from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.model_card import AttentionKind
 from enova.core.engine.numbers import Numbers
@@ -24,8 +24,8 @@ _INF = float("inf")
 _BF16_BYTES = 2
 _HEADS_PER_GROUP = 8
 """Key-value heads that `DecodeAttention.head_s` is for."""
-_ELEMENTWISE_VALUES = 12
-"""Hidden-sized values read and written around a layer's products: two norms with residuals, rotary, activation."""
+_RESIDUAL_VALUES = 4
+"""Hidden-sized values that a layer's two norms read and write beside what products give and get."""
 
 
 def step_time_of(setup: EngineSetup, curves: Curves) -> Roofline:
@@ -73,14 +73,12 @@ class Roofline:
         if not setup.async_scheduling:
             self._sequence_s += coefficients.host_sequence_s
         self._fixed_s = coefficients.step_s + coefficients.layer_s * setup.model.layers
-        eager_s = coefficients.eager_layer_s * setup.model.layers
         pieces = setup.piecewise_graphs and not setup.enforce_eager
         self._captured_tokens = max(self._padded, default=0) if pieces else 0
-        self._uncaptured_s = coefficients.launch_layer_s * setup.model.layers if pieces else 0.0
-        self._shortest_prompt_s = 0.0 if pieces else eager_s
-        self._shortest_decode_s = eager_s if setup.enforce_eager else 0.0
+        self._launch_s = _launch_s(setup, coefficients)
+        self._shortest_decode_s = self._launch_s if setup.enforce_eager else 0.0
         self._attention = _DecodeAttention(setup, efficiency, coefficients)
-        self._prompt_attention = _PromptAttention(setup, coefficients)
+        self._prompt_attention = _PromptAttention(setup, efficiency, coefficients)
         self._lines: dict[int, Line] = {}
 
     def decode_line(self, decodes: int, kv_tokens: float, window_tokens: float) -> Line:  # noqa: ARG002 - one line
@@ -98,6 +96,7 @@ class Roofline:
             attention_s = line.per_kv_token_s * kv_tokens + line.per_window_token_s * window_tokens
             if not chunks:
                 return line.base_s + attention_s
+        attention_s += self._prompt_attention.launch_s
         new_tokens, longest, pairs_s = 0, 0, 0.0
         for new, context, _ in chunks:
             new_tokens += new
@@ -121,10 +120,8 @@ class Roofline:
             decoded, sampled, sequences = (-(-count // ranks) for count in (decoded, sampled, sequences))
         computed = decoded + on_a_rank
         kernels_s = self._token_s[computed] + batches * self._head_s[sampled] + attention_s + pairs_s
-        if computed > self._captured_tokens:
-            kernels_s += self._uncaptured_s
-        if kernels_s < self._shortest_prompt_s:
-            kernels_s = self._shortest_prompt_s
+        if kernels_s < self._launch_s and computed > self._captured_tokens:
+            kernels_s = self._launch_s
         coefficients = self._coefficients
         return (
             self._fixed_s
@@ -177,6 +174,13 @@ def _origin(setup: EngineSetup, efficiency: Efficiency) -> Origin:
     return Origin.MEASURED_TABLE if own and compute in efficiency.gemm else Origin.ROOFLINE
 
 
+def _launch_s(setup: EngineSetup, coefficients: Coefficients) -> float:
+    """Seconds the host needs to launch what no graph holds."""
+    model = setup.model
+    layer_s = coefficients.eager_layer_s if setup.enforce_eager else coefficients.launch_layer_s
+    return layer_s * model.layers + coefficients.launch_experts_s * (model.experts.layers if model.experts else 0)
+
+
 def _tokens_s(setup: EngineSetup, efficiency: Efficiency, coefficients: Coefficients, tokens: Floats) -> Floats:
     """Seconds of all stages together for so many tokens on a rank, attention and output head aside."""
     products_s = np.zeros_like(tokens)
@@ -185,8 +189,8 @@ def _tokens_s(setup: EngineSetup, efficiency: Efficiency, coefficients: Coeffici
         products_s += product.times * (measured_s + coefficients.gemm_flops * _multiply_s(product, tokens, setup))
     return (
         products_s
-        + _experts_s(setup, coefficients, tokens * setup.data_parallel)
-        + _exchange_s(setup, coefficients, tokens)
+        + _experts_s(setup, efficiency, coefficients, tokens * setup.data_parallel)
+        + _exchange_s(setup, efficiency, coefficients, tokens)
         + _elementwise_s(setup, coefficients, tokens)
     )
 
@@ -224,7 +228,7 @@ def _scaled_once(compute: Numbers) -> Numbers:
     return Numbers.FP8 if compute is Numbers.FP8_BLOCK else compute
 
 
-def _experts_s(setup: EngineSetup, coefficients: Coefficients, tokens: Floats) -> Floats:
+def _experts_s(setup: EngineSetup, efficiency: Efficiency, coefficients: Coefficients, tokens: Floats) -> Floats:
     """Seconds for the experts of all layers, with `tokens` tokens on all ranks together.
 
     Reading the weights of the experts that any token visits, multiplying, and moving tokens to experts and back
@@ -242,32 +246,49 @@ def _experts_s(setup: EngineSetup, coefficients: Coefficients, tokens: Floats) -
     missed = (1 - experts.per_token / experts.count) ** tokens
     visited = experts.count * (1 - missed) / spread
     rows = tokens * experts.per_token / spread
-    compute = _scaled_once(computed_in(weights, model.formats.activations, gpu))
+    tables = efficiency.experts
+    if weights is Numbers.MXFP4 and weights in tables:
+        # The kernels that take it as it is want activations in eight bits.
+        compute, measured = Numbers.FP8, tables[weights]
+    else:
+        compute = computed_in(weights, model.formats.activations, gpu)
+        measured = tables.get(compute) or tables.get(_scaled_once(compute)) or tables[Numbers.BF16]
     read_s = visited * values * weights.bytes_per_value / gpu.memory_bytes_per_s
-    multiply_s = 2 * rows * values / _flops(gpu, compute)
+    multiply_s = 2 * rows * values / _flops(gpu, _scaled_once(compute))
     move_s = rows * (3 * model.hidden_size + 3 * width) * _BF16_BYTES / gpu.memory_bytes_per_s
     return experts.layers * (
-        coefficients.expert_launch_s
-        + coefficients.expert_bytes[weights] * read_s
-        + coefficients.expert_flops[weights] * multiply_s
-        + coefficients.expert_rows * move_s
+        coefficients.expert_launch * measured.launch_s
+        + coefficients.expert_bytes[weights] * measured.bytes_ratio * read_s
+        + coefficients.expert_flops[weights] * measured.flops_ratio * multiply_s
+        + coefficients.expert_rows * measured.rows_ratio * move_s
     )
 
 
-def _exchange_s(setup: EngineSetup, coefficients: Coefficients, tokens: Floats) -> Floats:
+def _exchange_s(setup: EngineSetup, efficiency: Efficiency, coefficients: Coefficients, tokens: Floats) -> Floats:
     """Seconds for the two exchanges of activations in every layer: all-reduce, or gather and scatter of ranks."""
     gpus = setup.tensor_parallel * (setup.data_parallel if setup.model.experts else 1)
     if gpus == 1:
         return np.zeros_like(tokens)
-    moved = tokens * (setup.model.hidden_size * _BF16_BYTES * 2 * (gpus - 1) / gpus)
-    one_s = coefficients.allreduce_s + coefficients.allreduce_bytes * moved / setup.gpu.link_bytes_per_s
-    return 2 * setup.model.layers * one_s
+    measured = next((entry for entry in efficiency.allreduce if entry.gpus >= gpus), efficiency.allreduce[-1])
+    message_bytes = tokens * (setup.model.hidden_size * _BF16_BYTES)
+    moved_s = message_bytes * (2 * (gpus - 1) / gpus / setup.gpu.link_bytes_per_s)
+    shortest_s = coefficients.allreduce_launch * measured.launch_s
+    seconds = 2 * (shortest_s - measured.launch_s + measured.seconds(message_bytes, moved_s))
+    if setup.model.norms_all_heads and setup.tensor_parallel > 1:
+        seconds = seconds + shortest_s
+    exchanged_s: Floats = setup.model.layers * seconds
+    return exchanged_s
 
 
 def _elementwise_s(setup: EngineSetup, coefficients: Coefficients, tokens: Floats) -> Floats:
+    """Seconds for what is between products: it reads what they give, and writes what they get.
+
+    Norms are of whole rows on every GPU, the rest is cut as products are.
+    """
     model = setup.model
-    moved = tokens * (model.layers * model.hidden_size * _ELEMENTWISE_VALUES * _BF16_BYTES)
-    return coefficients.elementwise * moved / setup.gpu.memory_bytes_per_s
+    values = model.layers * model.hidden_size * _RESIDUAL_VALUES
+    moved = values + sum(product.times * (product.n + product.k) for product in products_of(setup))
+    return coefficients.elementwise * tokens * (moved * _BF16_BYTES / setup.gpu.memory_bytes_per_s)
 
 
 class _DecodeAttention:
@@ -275,7 +296,7 @@ class _DecodeAttention:
 
     def __init__(self, setup: EngineSetup, efficiency: Efficiency, coefficients: Coefficients) -> None:
         model, ranks = setup.model, setup.data_parallel
-        measured = _measured_attention(efficiency, setup.kv_cache)
+        measured = efficiency.decode_attention[_cached_in(setup.kv_cache)]
         one_byte_s = (
             coefficients.attention_bytes * measured.bytes_ratio / setup.gpu.memory_bytes_per_s / ranks
         ) * setup.kv_cache.bytes_per_value
@@ -303,18 +324,22 @@ class _DecodeAttention:
         return self._launch_s + self._sequence_s * decodes
 
 
-def _measured_attention(efficiency: Efficiency, kv_cache: Numbers) -> DecodeAttention:
-    narrow = kv_cache.bytes_per_value < _BF16_BYTES
-    return efficiency.decode_attention[Numbers.FP8 if narrow else Numbers.BF16]
+def _cached_in(kv_cache: Numbers) -> Numbers:
+    """Return the format of the tables that is nearest to a cache's."""
+    return Numbers.FP8 if kv_cache.bytes_per_value < _BF16_BYTES else Numbers.BF16
 
 
 class _PromptAttention:
     """Attention of a prompt chunk to itself and to what came before it, in all layers."""
 
-    def __init__(self, setup: EngineSetup, coefficients: Coefficients) -> None:
+    def __init__(self, setup: EngineSetup, efficiency: Efficiency, coefficients: Coefficients) -> None:
         model = setup.model
-        one_flop_s = coefficients.prefill_attention / _flops(setup.gpu, Numbers.BF16)
-        self._full = self._windowed = 0.0
+        measured = efficiency.prompt_attention[_cached_in(setup.kv_cache)]
+        slower = coefficients.prompt_attention
+        one_flop_s = slower * measured.pairs_ratio / _flops(setup.gpu, Numbers.BF16)
+        one_value_s = slower * measured.tokens_ratio * _BF16_BYTES / setup.gpu.memory_bytes_per_s
+        self.launch_s = slower * measured.launch_s * model.layers
+        self._full = self._windowed = self._token_s = 0.0
         self._window = model.window_tokens or 0
         for entry in model.attention:
             heads = entry.heads / setup.tensor_parallel
@@ -322,15 +347,18 @@ class _PromptAttention:
             key_dim = latent.nope_dim + latent.rope_dim if latent else entry.head_dim
             value_dim = latent.v_dim if latent else entry.head_dim_v
             pair_s = entry.layers * 2 * heads * (key_dim + value_dim) * one_flop_s
+            if entry.kind is AttentionKind.LINEAR:
+                continue
+            self._token_s += entry.layers * heads * (key_dim + value_dim) * one_value_s
             if entry.kind is AttentionKind.SLIDING:
                 self._windowed += pair_s
-            elif entry.kind is AttentionKind.FULL:
+            else:
                 self._full += pair_s
 
     def chunk_s(self, new_tokens: int, context_tokens: int) -> float:
         """Return seconds for the pairs of tokens that look at each other."""
         pairs = new_tokens * (context_tokens + 0.5 * (new_tokens + 1))
-        seconds = self._full * pairs
+        seconds = self._token_s * new_tokens + self._full * pairs
         if self._windowed:
             window = self._window
             growing = min(new_tokens, max(0, window - context_tokens))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from enova.adapters.curves import measured_curves
 from enova.adapters.facts import gpu_card, model_card
 from enova.core.engine.defaults import engine_setup
-from enova.core.engine.roofline import Roofline, frontend_of, step_time_of
+from enova.core.engine.roofline import Roofline, _elementwise_s, _exchange_s, frontend_of, step_time_of
 from enova.core.engine.setup import Speculation
 from enova.core.engine.step_time import Chunk, Origin
 
@@ -107,19 +108,65 @@ def test_eager_steps_cannot_be_shorter_than_launching_their_kernels() -> None:
     assert decode_s(eager, 1) > 32 * eager._coefficients.eager_layer_s > decode_s(captured, 1)
 
 
-def test_prompts_beyond_the_captured_sizes_pay_for_launching_their_kernels() -> None:
-    times = steps()
-    launch_s = 32 * times._coefficients.launch_layer_s
+def test_prompts_beyond_the_captured_sizes_take_at_least_as_long_as_launching_their_kernels() -> None:
+    times = steps("openai/gpt-oss-20b", "b200")
+    coefficients = times._coefficients
+    launch_s = 24 * (coefficients.launch_layer_s + coefficients.launch_experts_s)
+    captured = times._captured_tokens
 
-    assert prompt_s(times, 513) - prompt_s(times, 512) > launch_s
-    assert prompt_s(times, 512) - prompt_s(times, 511) < 0.1 * launch_s
+    assert prompt_s(times, captured) < launch_s < prompt_s(times, captured + 1)
+    assert prompt_s(times, captured + 500) == pytest.approx(prompt_s(times, captured + 1), rel=0.1)
 
 
-def test_without_pieces_prompts_take_at_least_as_long_as_an_eager_pass() -> None:
+def test_without_pieces_prompts_of_any_size_are_launched() -> None:
     times = steps(piecewise_graphs=False)
 
-    assert prompt_s(times, 16) > 32 * times._coefficients.eager_layer_s
-    assert prompt_s(times, 8000) == pytest.approx(prompt_s(steps(), 8000), rel=0.1)
+    assert prompt_s(times, 16) > 32 * times._coefficients.launch_layer_s
+    assert prompt_s(times, 8000) == prompt_s(steps(), 8000)
+
+
+def test_work_between_products_is_cut_as_they_are_but_for_norms() -> None:
+    one, eight = (steps("meta-llama/Llama-3.1-70B-Instruct", "b200", tensor_parallel=gpus) for gpus in (1, 8))
+    setups = [
+        engine_setup(model_card("meta-llama/Llama-3.1-70B-Instruct"), gpu_card("b200"), tensor_parallel=gpus)
+        for gpus in (1, 8)
+    ]
+    tokens = np.array([4096.0])
+    whole, part = (_elementwise_s(setup, one._coefficients, tokens) for setup in setups)
+
+    assert whole / 8 < part < whole / 2
+    assert prompt_s(eight, 4000) < prompt_s(one, 4000) / 3
+
+
+def test_an_allreduce_takes_no_less_among_more_gpus_nor_with_more_tokens() -> None:
+    setups = [
+        engine_setup(model_card("meta-llama/Llama-3.1-70B-Instruct"), gpu_card("h100-sxm"), tensor_parallel=gpus)
+        for gpus in (2, 4, 8)
+    ]
+    curves = measured_curves()
+    efficiency = curves.efficiency["h100_sxm"]
+    coefficients = curves.coefficients_for("hopper")
+    tokens = np.array([1.0, 16.0, 256.0, 4096.0])
+
+    two, four, eight = (_exchange_s(setup, efficiency, coefficients, tokens) for setup in setups)
+
+    assert (two <= four).all()
+    assert (four <= 1.02 * eight).all()
+    assert (np.diff(eight) > 0).all()
+
+
+def test_norms_over_all_heads_cost_one_more_exchange_between_gpus() -> None:
+    model = model_card("MiniMaxAI/MiniMax-M2.5")
+    curves = measured_curves()
+    efficiency, coefficients = curves.efficiency["b200_sxm"], curves.coefficients_for("blackwell")
+    token = np.array([1.0])
+
+    def exchange_s(**changes: Any) -> float:
+        setup = engine_setup(replace(model, **changes), gpu_card("b200"), tensor_parallel=4)
+        return float(_exchange_s(setup, efficiency, coefficients, token)[0])
+
+    assert model.norms_all_heads
+    assert exchange_s() == pytest.approx(1.5 * exchange_s(norms_all_heads=False), rel=0.05)
 
 
 def test_experts_are_read_as_far_as_tokens_visit_them() -> None:
