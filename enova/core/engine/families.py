@@ -36,6 +36,8 @@ class Family:
     gated: bool = True
     norms_all_heads: bool = False
     """Queries and keys are normed over all heads together, not head by head."""
+    wide_router: bool = False
+    """vLLM multiplies the router of its experts in FP32."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Keys that may be left out, and what they are then."""
 
@@ -143,7 +145,7 @@ FAMILIES: Mapping[str, Family] = {
     "PhiMoEForCausalLM": _LLAMA,
     "GlmForCausalLM": _LLAMA,
     "Glm4ForCausalLM": _LLAMA,
-    "Glm4MoeForCausalLM": _LLAMA,
+    "Glm4MoeForCausalLM": Family(wide_router=True),
     "Glm4vForConditionalGeneration": _LLAMA,
     "Glm4vMoeForConditionalGeneration": _LLAMA,
     "ChatGLMModel": _LLAMA,
@@ -162,7 +164,7 @@ FAMILIES: Mapping[str, Family] = {
     "Cohere2ForCausalLM": _COHERE2,
     # Mixtures of experts.
     "MixtralForCausalLM": _LLAMA,
-    "MiniMaxM2ForCausalLM": _ALL_HEADS,
+    "MiniMaxM2ForCausalLM": Family(norms_all_heads=True, wide_router=True),
     "MiMoV2FlashForCausalLM": _LLAMA,
     "GptOssForCausalLM": _GPT_OSS,
     "Dots1ForCausalLM": _LLAMA,

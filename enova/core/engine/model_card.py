@@ -66,6 +66,8 @@ class Experts:
     """Of one expert."""
     shared_intermediate_size: int = 0
     """Of the experts every token visits, all together."""
+    router: Numbers = Numbers.BF16
+    """What the router is multiplied in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

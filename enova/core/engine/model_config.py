@@ -12,6 +12,7 @@ from enova.core.engine.config_keys import LAYERS_MOST, ConfigKeys
 from enova.core.engine.expert_layout import experts_of
 from enova.core.engine.families import FAMILIES, REFUSED, Family, Layout
 from enova.core.engine.model_card import Attention, Experts, ModelCard
+from enova.core.engine.numbers import Numbers
 from enova.core.engine.quantization import formats_of, kv_cache_of
 from enova.core.engine.vision_tower import audio_parameters, per_layer_parameters, vision_parameters
 from enova.errors import CannotModel
@@ -57,7 +58,7 @@ def card_of(
         tied_embeddings=tied,
         attention=stack.attention,
         latent=latent_of(keys) if family.layout is Layout.LATENT else None,
-        experts=stack.experts,
+        experts=_routed(stack.experts, family),
         formats=formats,
         kv_cache=kv_cache_of(keys),
         max_model_len=max_model_len,
@@ -114,6 +115,10 @@ def _stack(keys: ConfigKeys, family: Family) -> _Stack:
     if experts is None or experts.layers < layers:
         dense = _dense_width(keys, layers)
     return _Stack(layers, dense, attention_layout(keys, family.layout, layers), experts)
+
+
+def _routed(experts: Experts | None, family: Family) -> Experts | None:
+    return replace(experts, router=Numbers.FP32) if experts and family.wide_router else experts
 
 
 def _alternating(keys: ConfigKeys, family: Family, pattern: str) -> _Stack:

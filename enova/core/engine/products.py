@@ -34,7 +34,7 @@ def products_of(setup: EngineSetup) -> tuple[Product, ...]:
     if dense_layers:
         products += _mlp(model, model.intermediate_size / tensor, dense_layers)
     if experts:
-        products.append(Product(experts.layers, experts.count, model.hidden_size, Numbers.BF16))
+        products.append(Product(experts.layers, experts.count, model.hidden_size, experts.router))
         if experts.shared_intermediate_size:
             products += _mlp(model, experts.shared_intermediate_size / tensor, experts.layers)
     return tuple(products)

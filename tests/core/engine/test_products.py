@@ -53,3 +53,21 @@ def test_weights_are_widened_where_the_hardware_cannot_multiply_them(
     weights: Numbers, activations: Numbers, gpu: str, expected: Numbers
 ) -> None:
     assert computed_in(weights, activations, gpu_card(gpu)) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("MiniMaxAI/MiniMax-M2.5", Numbers.FP32),
+        ("zai-org/GLM-4.6", Numbers.FP32),
+        ("openai/gpt-oss-120b", Numbers.BF16),
+        ("Qwen/Qwen3-30B-A3B", Numbers.BF16),
+    ],
+)
+def test_routers_are_multiplied_in_what_vllm_keeps_them_in(name: str, expected: Numbers) -> None:
+    model = model_card(name)
+    assert model.experts is not None
+
+    routers = [item for item in products_of(engine_setup(model, H100)) if item.n == model.experts.count]
+
+    assert [item.weights for item in routers] == [expected]
