@@ -46,8 +46,15 @@ class GpuCard:
     flops_over_kin: float = 1.0
     """What to multiply its FLOP/s with before curves of its kin apply: GeForce cards multiply at half rate with
     wide accumulation, by design and not by power, and so come closer to their figure than the curves' own GPU."""
+    memory_over_kin: float = 1.0
+    """The same for its memory's bandwidth: GeForce cards have no ECC, which takes a part of what GDDR6 reads."""
     price: Price | None
     source: str
+
+    @property
+    def read_bytes_per_s(self) -> float:
+        """Return the bandwidth of its memory, as curves take it."""
+        return self.memory_bytes_per_s * self.memory_over_kin
 
     def flops_for(self, numbers: Numbers) -> float:
         """Return FLOP/s for inputs of a format, or of the widest format it is converted to where it has none."""

@@ -42,6 +42,7 @@ def gpu_card_of(entry: Mapping[str, Any]) -> GpuCard:
         gpus_per_host=entry["gpus_per_host"],
         efficiency=entry["efficiency"],
         flops_over_kin=entry.get("flops_over_kin", 1.0),
+        memory_over_kin=entry.get("memory_over_kin", 1.0),
         price=None if price is None else Price(**price),
         source=entry["source"],
     )

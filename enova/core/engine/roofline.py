@@ -205,7 +205,7 @@ def _product_s(product: Product, tokens: Floats, setup: EngineSetup, efficiency:
     """Seconds for one product, by the grid of the format it is computed in."""
     n, k = product.n, product.k
     traffic = n * k * product.weights.bytes_per_value + _BF16_BYTES * tokens * (n + k)
-    reading_s = traffic / setup.gpu.memory_bytes_per_s
+    reading_s = traffic / setup.gpu.read_bytes_per_s
     ideal_s = np.maximum(reading_s, _multiply_s(product, tokens, setup)) + GEMM_FLOOR_S
     compute = computed_in(product.weights, setup.model.formats.activations, setup.gpu)
     grids = efficiency.gemm
@@ -253,9 +253,9 @@ def _experts_s(setup: EngineSetup, efficiency: Efficiency, coefficients: Coeffic
     else:
         compute = computed_in(weights, model.formats.activations, gpu)
         measured = tables.get(compute) or tables.get(_scaled_once(compute)) or tables[Numbers.BF16]
-    read_s = visited * values * weights.bytes_per_value / gpu.memory_bytes_per_s
+    read_s = visited * values * weights.bytes_per_value / gpu.read_bytes_per_s
     multiply_s = 2 * rows * values / _flops(gpu, _scaled_once(compute))
-    move_s = rows * (3 * model.hidden_size + 3 * width) * _BF16_BYTES / gpu.memory_bytes_per_s
+    move_s = rows * (3 * model.hidden_size + 3 * width) * _BF16_BYTES / gpu.read_bytes_per_s
     return experts.layers * (
         coefficients.expert_launch * measured.launch_s
         + coefficients.expert_bytes[weights] * measured.bytes_ratio * read_s
@@ -288,7 +288,7 @@ def _elementwise_s(setup: EngineSetup, coefficients: Coefficients, tokens: Float
     model = setup.model
     values = model.layers * model.hidden_size * _RESIDUAL_VALUES
     moved = values + sum(product.times * (product.n + product.k) for product in products_of(setup))
-    return coefficients.elementwise * tokens * (moved * _BF16_BYTES / setup.gpu.memory_bytes_per_s)
+    return coefficients.elementwise * tokens * (moved * _BF16_BYTES / setup.gpu.read_bytes_per_s)
 
 
 class _DecodeAttention:
@@ -298,7 +298,7 @@ class _DecodeAttention:
         model, ranks = setup.model, setup.data_parallel
         measured = efficiency.decode_attention[_cached_in(setup.kv_cache)]
         one_byte_s = (
-            coefficients.attention_bytes * measured.bytes_ratio / setup.gpu.memory_bytes_per_s / ranks
+            coefficients.attention_bytes * measured.bytes_ratio / setup.gpu.read_bytes_per_s / ranks
         ) * setup.kv_cache.bytes_per_value
         self._launch_s = self._sequence_s = 0.0
         self.kv_token_s = self.window_token_s = 0.0
@@ -313,7 +313,7 @@ class _DecodeAttention:
             )
             if entry.kind is AttentionKind.LINEAR:
                 moved = 2 * entry.state_bytes / setup.tensor_parallel
-                self._sequence_s += entry.layers * moved / setup.gpu.memory_bytes_per_s / ranks
+                self._sequence_s += entry.layers * moved / setup.gpu.read_bytes_per_s / ranks
             elif entry.kind is AttentionKind.SLIDING:
                 self.window_token_s += entry.layers * width * one_byte_s
             else:
@@ -337,7 +337,7 @@ class _PromptAttention:
         measured = efficiency.prompt_attention[_cached_in(setup.kv_cache)]
         slower = coefficients.prompt_attention
         one_flop_s = slower * measured.pairs_ratio / _flops(setup.gpu, Numbers.BF16)
-        one_value_s = slower * measured.tokens_ratio * _BF16_BYTES / setup.gpu.memory_bytes_per_s
+        one_value_s = slower * measured.tokens_ratio * _BF16_BYTES / setup.gpu.read_bytes_per_s
         self.launch_s = slower * measured.launch_s * model.layers
         self._full = self._windowed = self._token_s = 0.0
         self._window = model.window_tokens or 0

@@ -247,3 +247,11 @@ def test_a_request_waits_for_the_frontend_the_longer_its_prompt() -> None:
     frontend = frontend_of(measured_curves())
 
     assert 0 < frontend.arrival_s(10) < frontend.arrival_s(10_000) < 1
+
+
+def test_memory_without_ecc_reads_faster_than_curves_of_memory_with_it_say() -> None:
+    setup = engine_setup(model_card(LLAMA), gpu_card("rtx-4090"))
+    with_ecc = replace(setup, gpu=replace(setup.gpu, memory_over_kin=1.0))
+    without_s, with_s = (decode_s(step_time_of(each, measured_curves()), 1) for each in (setup, with_ecc))
+
+    assert with_s / 1.067 < without_s < with_s / 1.05
