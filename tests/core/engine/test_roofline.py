@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from enova.adapters.curves import measured_curves
 from enova.adapters.facts import gpu_card, model_card
 from enova.core.engine.defaults import engine_setup
-from enova.core.engine.roofline import Roofline, _elementwise_s, _exchange_s, frontend_of, step_time_of
+from enova.core.engine.kernels import elementwise_s, exchange_s
+from enova.core.engine.roofline import Roofline, frontend_of, step_time_of
 from enova.core.engine.setup import Speculation
 from enova.core.engine.step_time import Chunk, Origin
 
@@ -132,7 +133,7 @@ def test_work_between_products_is_cut_as_they_are_but_for_norms() -> None:
         for gpus in (1, 8)
     ]
     tokens = np.array([4096.0])
-    whole, part = (_elementwise_s(setup, one._coefficients, tokens) for setup in setups)
+    whole, part = (elementwise_s(setup, one._coefficients, tokens) for setup in setups)
 
     assert whole / 8 < part < whole / 2
     assert prompt_s(eight, 4000) < prompt_s(one, 4000) / 3
@@ -148,7 +149,7 @@ def test_an_allreduce_takes_no_less_among_more_gpus_nor_with_more_tokens() -> No
     coefficients = curves.coefficients_for("hopper")
     tokens = np.array([1.0, 16.0, 256.0, 4096.0])
 
-    two, four, eight = (_exchange_s(setup, efficiency, coefficients, tokens) for setup in setups)
+    two, four, eight = (exchange_s(setup, efficiency, coefficients, tokens) for setup in setups)
 
     assert (two <= four).all()
     assert (four <= 1.02 * eight).all()
@@ -163,7 +164,7 @@ def test_norms_over_all_heads_cost_one_more_exchange_between_gpus() -> None:
 
     def exchange_s(**changes: Any) -> float:
         setup = engine_setup(replace(model, **changes), gpu_card("b200"), tensor_parallel=4)
-        return float(_exchange_s(setup, efficiency, coefficients, token)[0])
+        return float(exchange_s(setup, efficiency, coefficients, token)[0])
 
     assert model.norms_all_heads
     assert exchange_s() == pytest.approx(1.5 * exchange_s(norms_all_heads=False), rel=0.05)
