@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from enova.core.simulate.forecast import WARM_UP
 from enova.core.spec.injection import (
     ClosedLoop,
     Diurnal,
@@ -108,6 +109,11 @@ def demand_of(load: Load, burst: float = BURST) -> Demand:
         shared=float(np.sum(known) / max(1, np.sum(prompts))),
         burst=burst,
     )
+
+
+def warm_up_s(load: Load, requests: int, rate: float | None) -> float:
+    """Return after how long counting begins: a trace may be over by then, and all of it counts."""
+    return WARM_UP * requests / rate if rate and load.trace is None else 0.0
 
 
 def peak_of(load: Load) -> float | None:

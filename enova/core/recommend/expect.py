@@ -6,11 +6,11 @@ import math
 
 from enova.core.forecast import Forecast, forecast_of
 from enova.core.forecast_data import forecast_as_data, forecast_in
-from enova.core.recommend.demand import Demand
+from enova.core.recommend.demand import Demand, warm_up_s
 from enova.core.recommend.question import Question
 from enova.core.recommend.shape import Shape
 from enova.core.simulate.changes import retries_of
-from enova.core.simulate.forecast import ENOUGH_REQUESTS, WARM_UP, Conditions, run_of
+from enova.core.simulate.forecast import ENOUGH_REQUESTS, Conditions, run_of
 from enova.core.simulate.results import ModelError
 from enova.core.spec import Service
 
@@ -47,7 +47,7 @@ def expect(
             retries=retries_of(service.gateway),
             sensitivity=True,
             requests=requests,
-            warmup_s=WARM_UP * requests / rate if rate else 0.0,
+            warmup_s=warm_up_s(load, requests, rate),
             promises=question.promises,
             error=learnt or question.evidence.error,
         ),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from enova.core.inventory import Inventory
-from enova.core.recommend.demand import SAMPLE, Demand
+from enova.core.recommend.demand import SAMPLE, Demand, warm_up_s
 from enova.core.recommend.fields import GPU, REPLICAS, pinned
 from enova.core.recommend.limits import Allowed, allowed_of
 from enova.core.recommend.nearest import binding_of, closest_of, found_of, nearest_of
@@ -27,7 +27,7 @@ from enova.core.recommend.recommendation import (
 from enova.core.recommend.search import Found, search
 from enova.core.recommend.shape import Lost, Shape, shapes_of
 from enova.core.recommend.trial import REQUESTS, Bench
-from enova.core.simulate.forecast import WARM_UP, Conditions, run_of
+from enova.core.simulate.forecast import Conditions, run_of
 from enova.core.simulate.results import Metric
 
 ROOM_TO_GROW = 2
@@ -193,7 +193,7 @@ def _policy(bench: Bench, best: Found) -> str | None:
         results = run_of(
             [bench.replica(best.shape)] * best.replicas,
             load,
-            Conditions(policy=policy, requests=requests, warmup_s=WARM_UP * requests / rate if rate else 0.0),
+            Conditions(policy=policy, requests=requests, warmup_s=warm_up_s(load, requests, rate)),
         )
         medians[policy] = results.of(Metric.TTFT, "p95").value
     return "cache_aware" if medians["cache_aware"] < (1 - BETTER_BY) * medians["round_robin"] else None

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from enova.core.recommend.bounds import Bounds, bounds_of
-from enova.core.recommend.demand import Demand
+from enova.core.recommend.demand import Demand, warm_up_s
 from enova.core.recommend.question import Question
 from enova.core.recommend.shape import Shape
-from enova.core.simulate.forecast import WARM_UP, Conditions, run_of
+from enova.core.simulate.forecast import Conditions, run_of
 from enova.core.simulate.promises import Promise
 from enova.core.simulate.replica import ReplicaSetup
 from enova.core.simulate.results import Results
@@ -106,7 +106,7 @@ class Bench:
         requests = self._requests(shape, rate, load.users.number if load.users else 0)
         conditions = Conditions(
             requests=requests,
-            warmup_s=WARM_UP * requests / rate if rate else 0.0,
+            warmup_s=warm_up_s(load, requests, rate),
             promises=promises,
             error=self.question.evidence.error,
         )
