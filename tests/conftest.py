@@ -90,3 +90,10 @@ def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for reason, count in config.stash.get(LEFT_OUT, Counter()).items():
         terminalreporter.line(f"{count} tests were not run: {reason}", yellow=True)
+
+
+@pytest.fixture
+def few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulate less than a choice takes, for tests that are not about what is chosen."""
+    monkeypatch.setattr("enova.core.recommend.trial.REQUESTS", 300)
+    monkeypatch.setattr("enova.core.recommend.expect.ENOUGH_REQUESTS", 300)

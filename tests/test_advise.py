@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from enova.errors import LockError
 from tests.core.recommend.asking import SMALL, pool, service, traffic
 from tests.knowing import Known
 from tests.staging import gpus, observed
+
+pytestmark = pytest.mark.usefixtures("few_requests")
 
 DOCKER_GONE = Unknown("could not look at docker")
 
@@ -43,6 +46,12 @@ def locked(advice: dict[str, Advice]) -> dict[str, Entry]:
     return lock_in(lock_text(entries), "enova.lock")
 
 
+@cache
+def usual() -> dict[str, Entry]:
+    """Return the lock of the usual service."""
+    return locked(advise(service()))
+
+
 def declared(*pools: Pool) -> Known:
     return Known(inventory=inventory_of(pools))
 
@@ -60,7 +69,7 @@ class TestLock:
     """Unchanged inputs never choose anew."""
 
     def test_what_is_unchanged_is_taken_from_it_without_a_search(self) -> None:
-        lock, known = locked(advise(service())), Known()
+        lock, known = usual(), Known()
 
         again = advise(service(), lock=lock, known=known)
 
@@ -78,7 +87,7 @@ class TestLock:
         ids=["slo", "injection", "budget"],
     )
     def test_what_changed_is_chosen_anew(self, sections: dict[str, Any]) -> None:
-        lock, known = locked(advise(service())), Known()
+        lock, known = usual(), Known()
 
         again = advise(service(**sections), lock=lock, known=known)
 
@@ -94,7 +103,7 @@ class TestLock:
         ids=["engine", "gateway", "rollout"],
     )
     def test_what_makes_no_difference_is_not(self, sections: dict[str, Any]) -> None:
-        lock, known = locked(advise(service())), Known()
+        lock, known = usual(), Known()
 
         advise(service(**sections), lock=lock, known=known)
 
@@ -112,7 +121,7 @@ class TestLock:
         assert advise(service(), lock=lock, known=known)["chat"].fresh
 
     def test_more_gpus_found_here_are_no_reason_to_choose_anew(self) -> None:
-        lock, known = locked(advise(service())), Known()
+        lock, known = usual(), Known()
 
         again = advise(service(), lock=lock, known=known, seen=observed(gpus=gpus(4)))
 
@@ -128,7 +137,7 @@ class TestLock:
 
     def test_where_there_is_nothing_to_run_on_it_holds(self) -> None:
         """As in CI, where a plan is made for other hosts."""
-        lock = locked(advise(service()))
+        lock = usual()
 
         assert chosen(advise(service(), lock=lock, seen=observed(gpus=()))) == ON_H100
 
@@ -156,7 +165,7 @@ class TestLocked:
     """--locked: the lock has to fit."""
 
     def test_what_fits_is_used(self) -> None:
-        lock = locked(advise(service()))
+        lock = usual()
 
         assert chosen(advise(service(), lock=lock, locked=True)) == ON_H100
 
@@ -196,7 +205,7 @@ def test_a_choice_that_no_spec_could_have_is_refused(
     chosen_values: dict[str, Any], words: str, choose: bool
 ) -> None:
     """A merge gone wrong must not reach an engine."""
-    lock = {"chat": replace(locked(advise(service()))["chat"], chosen=chosen_values)}
+    lock = {"chat": replace(usual()["chat"], chosen=chosen_values)}
 
     with pytest.raises(LockError) as raised:
         advise(service(), lock=lock, choose=choose)
@@ -206,7 +215,7 @@ def test_a_choice_that_no_spec_could_have_is_refused(
 
 
 def test_a_gpu_that_is_no_name_is_refused() -> None:
-    lock = {"chat": replace(locked(advise(service()))["chat"], chosen={"gpu": 5})}
+    lock = {"chat": replace(usual()["chat"], chosen={"gpu": 5})}
 
     with pytest.raises(LockError, match=r"services\.chat\.chosen: gpu: 5"):
         advise(service(), lock=lock, choose=False)
@@ -236,7 +245,7 @@ class TestUnknown:
 
     @CASES
     def test_what_was_chosen_before_holds(self, seen: Observed, reason: str) -> None:
-        lock = locked(advise(service()))
+        lock = usual()
 
         assert advise(service(), lock=lock, seen=seen) == {"chat": Advice(service=service(), entry=lock["chat"])}
 

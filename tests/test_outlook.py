@@ -19,6 +19,8 @@ from tests.core.recommend.asking import service, traffic
 from tests.knowing import Known
 from tests.staging import gpus
 
+pytestmark = pytest.mark.usefixtures("few_requests")
+
 
 class Shop:
     """One host, and what is known."""

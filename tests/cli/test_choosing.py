@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli.terminal import Machine, Outcome
 
+pytestmark = pytest.mark.usefixtures("few_requests")
+
 TRAFFIC = (
     "{arrival: {process: poisson, rate: 2/s}, prompt_tokens: {distribution: fixed, tokens: 200}, "
     "output_tokens: {distribution: fixed, tokens: 40}}"

@@ -13,6 +13,8 @@ from enova.core.lockfile import Entry, lock_in, lock_text
 from enova.core.observed import Unknown
 from tests.cli.terminal import Machine, Outcome
 
+pytestmark = pytest.mark.usefixtures("few_requests")
+
 TRAFFIC = (
     "{arrival: {process: poisson, rate: 2/s}, prompt_tokens: {distribution: fixed, tokens: 200}, "
     "output_tokens: {distribution: fixed, tokens: 40}}"
