@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from enova.core.desired import Desired
@@ -146,7 +147,13 @@ def test_a_second_apply_writes_nothing(host: MemoryHost, wanted: list[Desired]) 
 class TestWithChoices:
     """The same where specs leave things open, and what was chosen is kept in a lock."""
 
-    @settings(deadline=None, max_examples=6, derandomize=True)
+    @pytest.mark.usefixtures("few_requests")
+    @settings(
+        deadline=None,
+        max_examples=6,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
     @given(
         hosts(),
         st.lists(

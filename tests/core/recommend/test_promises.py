@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from enova.core.inventory import Pool, inventory_of
@@ -39,13 +39,14 @@ pins = st.fixed_dictionaries(
 scalings = st.sampled_from([{}, {"min": 2}, {"min": 2, "max": 2}, {"max": 4}])
 
 
-@FEW
+@pytest.mark.usefixtures("few_requests")
+@settings(FEW, max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pins, scalings, st.sampled_from([None, "round_robin", "cache_aware"]))
 def test_what_the_user_wrote_is_never_changed(
     engine: dict[str, Any], scaling: dict[str, Any], policy: str | None
 ) -> None:
     written = service(engine=engine, scaling=scaling, gateway={"policy": policy} if policy else {})
-    answer = answered(question(written, POOLS["l40s"]))
+    answer = recommend(question(written, POOLS["l40s"]))
     choice = answer if isinstance(answer, Recommendation) else answer.fallback
     chosen = choice.chosen if choice else {}
 
@@ -108,12 +109,12 @@ class TestNeverCostsMore:
     """Asking for less, or having more to choose from."""
 
     def test_less_traffic(self) -> None:
-        costs = [cost(service(injection=traffic(rate)), "l4", "l40s") for rate in (1, 20, 50)]
+        costs = [cost(service(injection=traffic(rate)), "l4", "l40s") for rate in (1, 50)]
 
         assert costs == sorted(costs)
 
     def test_looser_promises(self) -> None:
-        costs = [cost(service(slo={"tpot": {"p95": f"{ms}ms"}}), "l4", "l40s") for ms in (70, 35, 24)]
+        costs = [cost(service(slo={"tpot": {"p95": f"{ms}ms"}}), "l4", "l40s") for ms in (70, 24)]
 
         assert costs == sorted(costs)
         assert costs[0] < costs[-1]
