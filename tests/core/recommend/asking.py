@@ -11,6 +11,7 @@ from enova.adapters.model_error import measured_error
 from enova.core.engine.gpu_facts import find_gpu
 from enova.core.engine.learnt import Learnt
 from enova.core.inventory import Inventory, Pool, inventory_of
+from enova.core.recommend import trial
 from enova.core.recommend.demand import BURST, Demand, demand_of, with_assumed_lengths
 from enova.core.recommend.question import Evidence, Question
 from enova.core.recommend.recommend import recommend
@@ -81,7 +82,15 @@ def demand(asked: Service, **recordings: Any) -> Demand | None:
 
 def answered(asked: Question, rentable: Inventory = Inventory()) -> Outcome:  # noqa: B008 - frozen
     """Return what comes of a question. Equal questions are answered once: many tests look at the same answer."""
-    key = repr((asked.service.model_dump_json(exclude_unset=True), asked.demand, asked.inventory, rentable))
+    key = repr(
+        (
+            trial.REQUESTS,
+            asked.service.model_dump_json(exclude_unset=True),
+            asked.demand,
+            asked.inventory,
+            rentable,
+        )
+    )
     if asked.evidence.learnt or key not in _ANSWERS:
         _ANSWERS[key] = recommend(asked, rentable=rentable)
     return _ANSWERS[key]
