@@ -20,7 +20,7 @@ def test_every_way_has_its_line_the_chosen_one_first() -> None:
         "WAY     REPLICAS   $/H  VERDICT\n"
         "l4 TP2         1  1.60  chosen\n"
         "l4 TP4         -  3.20  costs more at best\n"
-        "l4             -     -  its decode steps take longer than promised, at any batch size\n"
+        "l4             -  4.80  costs more at best\n"
         "l4 TP8         -     -  its 28 attention heads cannot be shared by 8 GPUs\n"
         "\n"
     )
@@ -30,7 +30,7 @@ def test_where_nothing_will_do_it_ends_with_what_binds_and_the_nearest_ways_out(
     lines = explain_text({"code": NONE}).plain.splitlines()
 
     assert lines[3:] == [
-        "infeasible: the closest there is, 3 x l40s: tpot.p95 up to 25.1 ms, promised 10 ms",
+        "infeasible: the closest there is, 3 x l40s: tpot.p95 up to 25.5 ms, promised 10 ms",
         "  nearest: slo.tpot.p95: 26ms (3 x l40s)",
         "  nearest: placement.gpu_types: h100-sxm (1 x h100-sxm at 2.69 USD/h)",
         "",

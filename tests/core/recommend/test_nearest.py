@@ -80,7 +80,7 @@ class TestBinding:
     def test_a_promise_that_nothing_keeps_is_named_with_what_could_be_promised(self) -> None:
         found = of(slo={"tpot": {"p95": "10ms"}})
 
-        assert found.binding.startswith("the closest there is, 3 x l40s: tpot.p95 up to 25.2 ms, promised 10 ms")
+        assert found.binding.startswith("the closest there is, 3 x l40s: tpot.p95 up to 25.5 ms, promised 10 ms")
         assert found.nearest == (Nearest("slo.tpot.p95", "26ms", "3 x l40s"),)
 
     def test_a_model_that_starts_nowhere_says_why(self) -> None:
