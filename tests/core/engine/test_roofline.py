@@ -162,12 +162,12 @@ def test_norms_over_all_heads_cost_one_more_exchange_between_gpus() -> None:
     efficiency, coefficients = curves.efficiency["b200_sxm"], curves.coefficients_for("blackwell")
     token = np.array([1.0])
 
-    def exchange_s(**changes: Any) -> float:
+    def exchange(**changes: Any) -> float:
         setup = engine_setup(replace(model, **changes), gpu_card("b200"), tensor_parallel=4)
         return float(exchange_s(setup, efficiency, coefficients, token)[0])
 
     assert model.norms_all_heads
-    assert exchange_s() == pytest.approx(1.5 * exchange_s(norms_all_heads=False), rel=0.05)
+    assert exchange() == pytest.approx(1.5 * exchange(norms_all_heads=False), rel=0.05)
 
 
 def test_experts_are_read_as_far_as_tokens_visit_them() -> None:
