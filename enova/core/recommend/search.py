@@ -1,8 +1,8 @@
 """The search: shapes by what they could cost at best, each with the fewest replicas that keep the promises.
 
-Branch and bound: a shape whose best case costs more than what was found already is not simulated. The best case
-takes the bound of a replica's throughput (enova.core.recommend.bounds), so the order in which shapes are listed
-changes nothing.
+Best first: the next number of replicas is tried of the shape whose best case is the cheapest. At first that is as
+the bounds have it (enova.core.recommend.bounds), and it rises with every number that will not do. The search ends
+when no best case is cheaper than what was found. So the order in which shapes are listed changes nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from enova.core.recommend.bounds import SLACK, decode_seats
@@ -22,13 +23,17 @@ from enova.core.simulate.results import Metric
 
 MOST_REPLICAS = 1024
 """No more are tried of one shape; a shape that needs more is the wrong one."""
-NEAR = 4
-"""Times the fewest replicas that could do: up to there the most that are allowed are tried at once."""
 IDLE_SHARE = 1 / 50
 """Of a replica's best throughput: what is broken there is broken at any rate."""
+NEAR = 4
+"""Times the fewest replicas that could do: up to there the most that are allowed are tried at once."""
+PATIENCE = 2
+"""Numbers of replicas that are tried before it is asked whether any number would do."""
 BATCHED_TOKENS = (2048, 1024, 512)
 """Smaller steps, so that prompts hold up decoding less."""
 MORE_BATCHED_TOKENS = (16_384,)
+LARGER_GAINS = 1.5
+"""Factor on time to first token that larger steps may gain at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +71,71 @@ class Searched:
 
 def search(bench: Bench, shapes: Sequence[Shape], allowed: Allowed) -> Searched:
     """Return the cheapest way among shapes within what is allowed."""
-    found: list[Found] = []
     lost: list[Lost] = []
-    ordered = sorted(shapes, key=lambda shape: _best_case(bench, shape, allowed))
-    for shape in ordered:
-        best = min(found, key=Found.order, default=None)
-        outcome = _fewest(bench, shape, allowed, best)
-        (found if isinstance(outcome, Found) else lost).append(outcome)  # type: ignore[arg-type]
-    found.sort(key=Found.order)
-    return Searched(best=found[0] if found else None, others=tuple(found[1:]), lost=tuple(lost))
+    hunts: list[Hunt] = []
+    for shape in sorted(shapes, key=Shape.order):
+        begun = _begun(bench, shape, allowed)
+        (hunts if isinstance(begun, Hunt) else lost).append(begun)  # type: ignore[arg-type]
+    best: Found | None = None
+    waiting = [(hunt.best_case(), place) for place, hunt in enumerate(hunts)]
+    heapify(waiting)
+    while waiting and (best is None or waiting[0][0] <= best.order()):
+        _, place = heappop(waiting)
+        hunt = hunts[place]
+        hunt.probe(_affordable(hunt, best))
+        if hunt.found is not None and (best is None or hunt.found.order() < best.order()):
+            best = hunt.found
+        if not hunt.over:
+            heappush(waiting, (hunt.best_case(), place))
+    found = sorted((hunt.found for hunt in hunts if hunt.found and hunt.over), key=Found.order)
+    lost += [_lost(hunt, best) for hunt in hunts if not (hunt.found and hunt.over)]
+    return Searched(best=best, others=tuple(one for one in found if one is not best), lost=tuple(lost))
+
+
+@dataclass(slots=True)
+class Hunt:
+    """The search for the fewest replicas of one shape that keep the promises, one number of them at a time."""
+
+    bench: Bench
+    shape: Shape
+    least: int
+    """Fewer will not do."""
+    most: float
+    """More are not allowed."""
+    why: str
+    """What says so."""
+    found: Found | None = None
+    """The fewest known to do."""
+    over: bool = False
+    """Whether `found` are the fewest, or none will do."""
+    tried: int = 0
+
+    def best_case(self) -> tuple[Any, ...]:
+        """Return what it would be in the order of Found with the fewest replicas that may do."""
+        return (*_cost(self.shape, self.least), *self.shape.order())
+
+    def probe(self, limit: float) -> None:
+        """Try one more number of replicas, but none above a limit."""
+        number = self._next(limit)
+        if number < self.least or (self.tried == PATIENCE and not _could_ever(self.bench, self.shape)):
+            self.over = True
+            return
+        self.tried += 1
+        trial = _any(self.bench, self.shape, number)
+        if trial is None:
+            self.least = number + 1
+        else:
+            self.found = Found(trial=trial, replicas=number)
+        self.over = self.found is not None and self.found.replicas <= self.least
+
+    def _next(self, limit: float) -> int:
+        if self.found is not None:
+            return (self.least - 1 + self.found.replicas) // 2
+        if self.tried and limit <= NEAR * self.least:
+            # Most shapes are out with this one look at as many as they may cost.
+            return int(limit)
+        # From below: a few more replicas usually do, and each trial of many is as long as one of few.
+        return int(min(self.least - 1 + (1 << max(0, self.tried - 1)), limit))
 
 
 def least_replicas(bench: Bench, shape: Shape, allowed: Allowed) -> int:
@@ -88,14 +149,6 @@ def least_replicas(bench: Bench, shape: Shape, allowed: Allowed) -> int:
     return max(allowed.least, math.ceil(wanted / (SLACK * most_per_s)))
 
 
-def _best_case(bench: Bench, shape: Shape, allowed: Allowed) -> tuple[Any, ...]:
-    try:
-        least = least_replicas(bench, shape, allowed)
-    except KeyError:
-        least = MOST_REPLICAS + 1
-    return (*_cost(shape, least), *shape.order())
-
-
 def _cost(shape: Shape, replicas: int) -> tuple[float, float, int]:
     price, gpus = shape.usd_per_h, replicas * shape.setup.gpus
     if price is None:
@@ -104,8 +157,8 @@ def _cost(shape: Shape, replicas: int) -> tuple[float, float, int]:
     return 0.0, round(price * replicas, 3), gpus
 
 
-def _fewest(bench: Bench, shape: Shape, allowed: Allowed, best: Found | None) -> Found | Lost:
-    """Return the shape with the fewest replicas that will do, or why it is out."""
+def _begun(bench: Bench, shape: Shape, allowed: Allowed) -> Hunt | Lost:
+    """Return the search for a shape, or why it is out from the start."""
     try:
         bounds, least = bench.bounds(shape), least_replicas(bench, shape, allowed)
     except KeyError as missing:
@@ -131,55 +184,29 @@ def _fewest(bench: Bench, shape: Shape, allowed: Allowed, best: Found | None) ->
         return lost(f"scaling.min is {allowed.least}, and {why}")
     if least > most:
         return lost(f"needs at least {least} replicas, and {why}", least)
-    if best is not None and (*_cost(shape, least), *shape.order()) > best.order():
-        cost = _cost(shape, least)
-        if cost[:2] != best.order()[:2]:
-            return lost("costs more at best", least)
-        return lost("costs as much, and takes more GPUs or changes more of vLLM's defaults", least)
-    limit = _affordable(shape, most, best)
-    return _search_number(bench, shape, least, limit) or lost(_why_not(bench, shape, limit, why), least)
-
-
-def _affordable(shape: Shape, most: float, best: Found | None) -> float:
-    """Return the most replicas with which the shape is not dearer than the best one."""
-    if best is None or best.usd_per_h is None or not shape.usd_per_h:
-        return most
-    return min(most, math.floor(best.usd_per_h / shape.usd_per_h + 1e-9))
-
-
-def _search_number(bench: Bench, shape: Shape, least: int, limit: float) -> Found | None:
-    """Return the fewest replicas from `least` on that will do, None if not even `limit` of them do."""
+    most = min(most, MOST_REPLICAS)
     if bench.demand.closed:
         # With more replicas than users nobody has one less to share with.
-        limit = min(limit, max(least, math.ceil(bench.demand.peak * bench.demand.burst)))
-    if least > limit:
-        return None
-    first = _any(bench, shape, least)
-    if first is not None:
-        return Found(trial=first, replicas=least)
-    high = min(limit, MOST_REPLICAS)
-    # Where there is a way already, most others are out with this one look at as many as it may cost.
-    kept = _any(bench, shape, high) if high <= NEAR * least else None
-    if kept is None and (high <= NEAR * least or not _could_ever(bench, shape)):
-        return None
-    low, step = least, 1
-    while kept is None:
-        number = int(min(low + step, high))
-        if number <= low:
-            return None
-        kept = _any(bench, shape, number)
-        if kept is None:
-            low, step = number, 2 * step
-        else:
-            high = number
-    while high - low > 1:
-        middle = int((low + high) // 2)
-        trial = _any(bench, shape, middle)
-        if trial is None:
-            low = middle
-        else:
-            kept, high = trial, middle
-    return Found(trial=kept, replicas=int(high))
+        most = min(most, max(least, math.ceil(bench.demand.peak * bench.demand.burst)))
+    return Hunt(bench, shape, least, most, why)
+
+
+def _affordable(hunt: Hunt, best: Found | None) -> float:
+    """Return the most replicas with which a shape is not dearer than the best one."""
+    price = hunt.shape.usd_per_h
+    if best is None or best.usd_per_h is None or not price:
+        return hunt.most
+    return min(hunt.most, math.floor(best.usd_per_h / price + 1e-9))
+
+
+def _lost(hunt: Hunt, best: Found | None) -> Lost:
+    """Return why a shape is not among those that will do."""
+    shape, price = hunt.shape, hunt.shape.usd_per_h
+    reason = _why_not(hunt, _affordable(hunt, best))
+    if reason is None and best is not None and _cost(shape, hunt.least)[:2] == best.order()[:2]:
+        reason = "costs as much, and takes more GPUs or changes more of vLLM's defaults"
+    usd = None if price is None else price * hunt.least
+    return Lost(words=shape.words, reason=reason or "costs more at best", usd_per_h=usd)
 
 
 def _could_ever(bench: Bench, shape: Shape) -> bool:
@@ -201,10 +228,18 @@ def _any(bench: Bench, shape: Shape, replicas: float) -> Trial | None:
     if plain.kept:
         return plain
     for variant in variants(bench, plain):
-        trial = bench.trial(variant, replicas)
-        if trial.kept:
-            return trial
+        if _could_serve(bench, variant, replicas):
+            trial = bench.trial(variant, replicas)
+            if trial.kept:
+                return trial
     return None
+
+
+def _could_serve(bench: Bench, shape: Shape, replicas: float) -> bool:
+    """Tell whether so many replicas with these seats may serve as much as comes, from bounds alone."""
+    if bench.demand.closed or "engine.max_num_seqs" not in shape.chosen:
+        return True
+    return bench.demand.peak * bench.demand.burst <= SLACK * bench.bounds(shape).most_per_s * replicas
 
 
 def variants(bench: Bench, trial: Trial) -> Iterator[Shape]:
@@ -215,6 +250,9 @@ def variants(bench: Bench, trial: Trial) -> Iterator[Shape]:
     seats_open = not pinned(service, "engine.max_num_seqs")
     tokens_open = not pinned(service, "engine.max_num_batched_tokens")
     between = [promise.target_s for promise in trial.broken if promise.metric in (Metric.TPOT, Metric.ITL)]
+    if between and trial.piles_up and not trial.results.preemptions:
+        # Smaller batches serve even less, unless they save that work is done twice.
+        return
     changes: list[dict[str, Any]] = []
     if between and seats_open:
         changes += [{"engine.max_num_seqs": seats} for seats in _seats(bench, shape, min(between))]
@@ -223,7 +261,7 @@ def variants(bench: Bench, trial: Trial) -> Iterator[Shape]:
         changes += [{"engine.max_num_batched_tokens": tokens} for tokens in smaller[:2]]
         if changes and smaller and seats_open and "engine.max_num_seqs" in changes[0]:
             changes.append(changes[0] | {"engine.max_num_batched_tokens": smaller[0]})
-    if Metric.TTFT in broken and not between and tokens_open and shape.setup.gpu.vendor != "cpu":
+    if Metric.TTFT in broken and not between and tokens_open and _nearly(trial):
         larger = [tokens for tokens in MORE_BATCHED_TOKENS if tokens > shape.setup.max_num_batched_tokens]
         changes += [{"engine.max_num_batched_tokens": tokens} for tokens in larger]
     for change in changes:
@@ -232,6 +270,11 @@ def variants(bench: Bench, trial: Trial) -> Iterator[Shape]:
         tokens = int(merged.get("engine.max_num_batched_tokens") or shape.setup.max_num_batched_tokens)
         if tokens >= seats:
             yield shape_with(question, shape.pool, merged)
+
+
+def _nearly(trial: Trial) -> bool:
+    """Tell whether larger batches, which compute prompts somewhat sooner, may be enough."""
+    return trial.shape.setup.gpu.vendor != "cpu" and trial.excess() <= LARGER_GAINS
 
 
 def _seats(bench: Bench, shape: Shape, target_s: float) -> list[int]:
@@ -250,14 +293,16 @@ def _rounded(seats: int) -> int:
     return power + power // 2 if seats >= power + power // 2 > power else power
 
 
-def _why_not(bench: Bench, shape: Shape, limit: float, why: str) -> str:
+def _why_not(hunt: Hunt, limit: float) -> str | None:
+    """Return what is broken with as many replicas as were tried up to a limit; None: nothing was tried."""
+    bench, shape, why = hunt.bench, hunt.shape, hunt.why
     trials = bench.trials_of(shape)
     idle = trials.get(_idle(bench, shape)) if not bench.demand.closed else None
     if idle is not None and idle.broken:
         return _broken_words(idle) + (" even with little traffic" if idle.results.served else "")
-    tried = [trial for trial in trials.values() if trial.replicas <= limit]
+    tried = [trial for trial in trials.values() if trial.replicas <= limit and not trial.kept]
     if not tried:
-        return "costs more at best"
+        return None
     last = max(tried, key=lambda trial: trial.replicas)
     number = f"{last.replicas:g} replica{'s' if last.replicas != 1 else ''}"
     if last.piles_up and not last.broken:
