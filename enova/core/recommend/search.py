@@ -117,7 +117,8 @@ class Hunt:
     def probe(self, limit: float) -> None:
         """Try one more number of replicas, but none above a limit."""
         number = self._next(limit)
-        if number < self.least or (self.tried == PATIENCE and not _could_ever(self.bench, self.shape)):
+        doubtful = self.tried == PATIENCE and self.found is None
+        if number < self.least or (doubtful and not _could_ever(self.bench, self.shape)):
             self.over = True
             return
         self.tried += 1
