@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.gpu_facts import find_gpu
+from enova.core.engine.model_card import ModelCard
 from enova.core.fingerprint import fingerprint
 from enova.core.forecast import Forecast
 from enova.core.inventory import HERE, Inventory, Pool, inventory_of
@@ -113,9 +114,12 @@ class Adviser:
                 found[service.name] = advice
         return found
 
+    def model(self, service: Service) -> ModelCard:
+        """Return the card of a service's model. Raises CannotModel for what is not known."""
+        return self.knowledge.model(service, _asks(service))
+
     def question(self, service: Service) -> Question:
         """Return what is asked about a service. Raises CannotModel for what is not known."""
-        model = self.knowledge.model(service, _asks(service))
         evidence = Evidence(
             curves=self.knowledge.curves(),
             error=self.knowledge.error,
@@ -123,7 +127,7 @@ class Adviser:
         )
         return Question(
             service=service,
-            model=model,
+            model=self.model(service),
             inventory=self._inventory_for(service),
             demand=self._demand(service),
             promises=promises_of(service.slo),

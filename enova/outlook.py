@@ -10,6 +10,7 @@ from typing import Any
 from enova.advise import Advice, Adviser
 from enova.core.engine.gpu_card import GpuCard
 from enova.core.engine.gpu_facts import find_gpu
+from enova.core.engine.service_setup import setup_of_service
 from enova.core.engine.start_up import EMULATED_S, start_up_s
 from enova.core.fingerprint import fingerprint
 from enova.core.forecast import Forecast
@@ -20,6 +21,7 @@ from enova.core.observed import Instance, Look, Observed, State, Unknown
 from enova.core.outlook import Outlook, interruptions_of, rollout_s_of
 from enova.core.plan import Action, Plan
 from enova.core.recommend.expect import expect
+from enova.core.recommend.fields import filled
 from enova.core.recommend.shape import shape_with
 from enova.core.resolve import Provenance, Resolved
 from enova.core.spec import Service
@@ -78,9 +80,8 @@ def _rollout_s(resolved: Resolved, adviser: Adviser, actions: Sequence[Action]) 
 def _start_up_s(resolved: Resolved, adviser: Adviser) -> float:
     if resolved.service.engine.kind == "emulated":
         return EMULATED_S
-    question = adviser.question(resolved.written)
-    pool = Pool(gpu=_wanted_gpu(resolved, adviser), per_host=resolved.service.gpus_per_replica, source=HERE)
-    return start_up_s(shape_with(question, pool, _engine_of(resolved)).setup)
+    service = filled(resolved.written, _engine_of(resolved))
+    return start_up_s(setup_of_service(service, adviser.model(service), _wanted_gpu(resolved, adviser)))
 
 
 def _engine_of(resolved: Resolved) -> dict[str, Any]:
