@@ -6,14 +6,11 @@ Asks for facts through Knowledge; what is decided is decided in enova.core.recom
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from enova.core.engine.gpu_card import GpuCard
-from enova.core.engine.gpu_facts import find_gpu
 from enova.core.engine.model_card import ModelCard
 from enova.core.fingerprint import fingerprint
 from enova.core.forecast import Forecast
-from enova.core.inventory import HERE, Inventory, Pool, inventory_of
 from enova.core.launches import replica_launch
 from enova.core.lockfile import Entry, Lock
 from enova.core.observed import Observed, Unknown
@@ -32,9 +29,8 @@ from enova.core.spec.check import check
 from enova.core.workload.load import files_of, load_of
 from enova.errors import CannotModel, LockError, SpecError, UsageError
 from enova.knowledge import Knowledge, recordings
+from enova.room import Room
 
-FOUND = frozenset({HERE, "placement.gpu_types", "CPU", "emulated"})
-"""Sources of what is there without anybody having listed it: more of it is no reason to choose anew."""
 EMULATED = "figures and prices are those of the GPU that is emulated; nothing is paid"
 LOOSER = "loosen what is promised, or take what comes closest: --best-effort"
 
@@ -70,15 +66,18 @@ class Wish:
     """Where promises cannot be kept, take what comes closest."""
 
 
-@dataclass(slots=True, kw_only=True)
+def adviser_of(knowledge: Knowledge, observed: Observed, wish: Wish = Wish()) -> Adviser:
+    """Return who advises on what was observed."""
+    return Adviser(knowledge=knowledge, room=Room(knowledge=knowledge, observed=observed), wish=wish)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adviser:
     """Answers for one service after another; what is chosen for one is not there for the next."""
 
     knowledge: Knowledge
-    observed: Observed
+    room: Room
     wish: Wish
-    _inventory: Inventory | Unknown | None = None
-    _taken: dict[str, int] = field(default_factory=dict)
 
     def advise(self, services: Sequence[Service], lock: Lock) -> dict[str, Advice]:
         """Return the advice for each service, by name. The order they are given in makes no difference.
@@ -100,7 +99,7 @@ class Adviser:
                 entry is not None and not self.wish.refresh and self._holds(service, entry, digests[service.name])
             ):
                 _check(service, entry)
-                self._take(service, entry)
+                self.room.take(service, entry)
                 found[service.name] = Advice(service=service, entry=entry, notes=_unjudged(service, entry))
         if not self.wish.choose:
             return found
@@ -109,8 +108,11 @@ class Adviser:
         for service in ordered:
             if service.name not in found:
                 advice = self._choose(service, digests[service.name])
+                before = lock.get(service.name)
+                if advice.entry is None and not advice.refusals and before is not None:
+                    advice = _as_before(advice, before)
                 if advice.entry is not None:
-                    self._take(service, advice.entry)
+                    self.room.take(service, advice.entry)
                 found[service.name] = advice
         return found
 
@@ -124,11 +126,12 @@ class Adviser:
             curves=self.knowledge.curves(),
             error=self.knowledge.error,
             learnt=self.knowledge.learnt(service.engine.calibration) if service.engine.calibration else None,
+            speed=_speed(service),
         )
         return Question(
             service=service,
             model=self.model(service),
-            inventory=self._inventory_for(service),
+            inventory=self.room.left_for(service),
             demand=self._demand(service),
             promises=promises_of(service.slo),
             evidence=evidence,
@@ -138,22 +141,16 @@ class Adviser:
         if entry.inputs != inputs:
             return False
         try:
-            inventory = self.inventory_of(service)
+            return self.room.has(service, entry)
         except CannotModel:
             return True
-        # Where there is nothing to run on, as in CI, or nobody can tell, what was chosen elsewhere holds.
-        if isinstance(inventory, Unknown) or not inventory.pools:
-            return True
-        if all(pool.source in FOUND for pool in inventory.pools):
-            return _has_room(inventory, entry, _gpus_of(service, entry))
-        return entry.inventory == inventory_digest(inventory)
 
     def _choose(self, service: Service, inputs: str) -> Advice:
         asked = _asks(service)
         if not _modelled(service):
             return Advice(service=service)
         try:
-            inventory = self.inventory_of(service)
+            inventory = self.room.of(service)
         except CannotModel as error:
             return Advice(service=service, notes=_not_chosen(service, error) if asked else ())
         if isinstance(inventory, Unknown) or not inventory.pools:
@@ -164,7 +161,7 @@ class Adviser:
             return Advice(service=service, notes=(Note(service.name, f"nothing is chosen: {reason}", hint),))
         try:
             question = self.question(service)
-            outcome = recommend(question, rentable=self._rentable())
+            outcome = recommend(question, rentable=self.room.rentable())
         except (SpecError, UsageError) as error:
             refusal = Note(service.name, f"nothing can be chosen: {error.message}", error.hint or "")
             return Advice(service=service, refusals=(refusal,))
@@ -219,63 +216,6 @@ class Adviser:
         load = load_of(injection, recordings=recordings(self.knowledge, files_of(injection)))
         return demand_of(load, injection.burst or BURST)
 
-    def _everything(self) -> Inventory | Unknown:
-        if self._inventory is None:
-            self._inventory = self.knowledge.inventory(self.observed)
-        return self._inventory
-
-    def inventory_of(self, service: Service) -> Inventory | Unknown:
-        """Return what there is for a service, whoever else is there."""
-        if service.placement.accelerator == "cpu":
-            return inventory_of([Pool(gpu=self._card("cpu"), per_host=1, hosts=None, source="CPU")])
-        emulated = service.engine.extra_args.get("emulate_gpu")
-        if service.engine.kind == "emulated":
-            card = self._card(str(emulated))
-            return inventory_of([Pool(gpu=card, per_host=card.gpus_per_host, hosts=None, source="emulated")])
-        inventory = self._everything()
-        if isinstance(inventory, Unknown):
-            return inventory
-        if not inventory.pools:
-            named = [self._card(name) for name in service.placement.gpu_types]
-            return inventory_of(
-                Pool(gpu=card, per_host=card.gpus_per_host, hosts=None, source="placement.gpu_types")
-                for card in named
-            )
-        meant = inventory.of_types(service.placement.gpu_types)
-        return meant.on_devices(len(service.placement.devices)) if service.placement.devices else meant
-
-    def _inventory_for(self, service: Service) -> Inventory:
-        """Return what is left of it for this service."""
-        inventory = self.inventory_of(service)
-        if isinstance(inventory, Unknown):
-            return Inventory()
-        if service.placement.devices:
-            # Whether others hold the very ones that are named is for the plan to see.
-            return inventory
-        taken = dict(self._taken)
-        pools = []
-        for pool in inventory.pools:
-            here = min(taken.get(pool.gpu.name, 0), pool.gpus or 0)
-            taken[pool.gpu.name] = taken.get(pool.gpu.name, 0) - here
-            pools.append(pool.without(here))
-        return inventory_of(pools)
-
-    def _take(self, service: Service, entry: Entry) -> None:
-        """Keep the GPUs of a service from the next ones."""
-        gpu = entry.chosen.get(GPU)
-        if isinstance(gpu, str):
-            self._taken[gpu] = self._taken.get(gpu, 0) + _gpus_of(service, entry)
-
-    def _card(self, name: str) -> GpuCard:
-        return find_gpu(self.knowledge.gpus(), name)
-
-    def _rentable(self) -> Inventory:
-        return inventory_of(
-            Pool(gpu=card, per_host=card.gpus_per_host, hosts=None, source="rentable")
-            for card in self.knowledge.gpus()
-            if card.price is not None and card.vendor != "cpu"
-        )
-
     def _refuse_stale(self, services: Sequence[Service]) -> None:
         stale = [service.name for service in services if _modelled(service) and _asks(service)]
         if stale:
@@ -283,20 +223,6 @@ class Adviser:
                 f"the lock does not fit the specs: {', '.join(stale)}",
                 hint="run `enova plan` without --locked, look at what it chooses, and commit enova.lock",
             )
-
-
-def _gpus_of(service: Service, entry: Entry) -> int:
-    resolved = resolve(service, entry.chosen)
-    return resolved.replicas * resolved.service.gpus_per_replica
-
-
-def _has_room(inventory: Inventory, entry: Entry, gpus: int) -> bool:
-    """Tell whether what was chosen can run on what is there, however much more there may be."""
-    gpu = entry.chosen.get(GPU)
-    if gpu is None:
-        return True
-    rooms = [pool.gpus for pool in inventory.pools if pool.gpu.name == gpu]
-    return any(room is None or room >= gpus for room in rooms)
 
 
 def _asks(service: Service) -> bool:
@@ -307,6 +233,24 @@ def _asks(service: Service) -> bool:
 
 def _modelled(service: Service) -> bool:
     return service.engine.kind == "vllm" or "emulate_gpu" in service.engine.extra_args
+
+
+def _as_before(advice: Advice, before: Entry) -> Advice:
+    """Return what was chosen before where nothing can be chosen now: what runs must not change for want of facts.
+
+    Its forecast was of something else, and is not shown.
+    """
+    if not advice.notes or _misfit(advice.service, before):
+        return advice
+    kept = Note(advice.service.name, "what was chosen before stays in force, though the spec has changed since")
+    return replace(advice, entry=replace(before, forecast=None), notes=(*advice.notes, kept))
+
+
+def _speed(service: Service) -> float:
+    """Return how many times faster than its GPU an emulated engine is asked to be."""
+    speed = service.engine.extra_args.get("speed", 1.0)
+    emulated = service.engine.kind == "emulated"
+    return float(speed) if emulated and isinstance(speed, int | float) and speed > 0 else 1.0
 
 
 def _unjudged(service: Service, entry: Entry | None = None) -> tuple[Note, ...]:

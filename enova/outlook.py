@@ -96,7 +96,7 @@ def _engine_of(resolved: Resolved) -> dict[str, Any]:
 def _wanted_gpu(resolved: Resolved, adviser: Adviser) -> GpuCard:
     if resolved.gpu is not None:
         return find_gpu(adviser.knowledge.gpus(), resolved.gpu)
-    inventory = adviser.inventory_of(resolved.written)
+    inventory = adviser.room.of(resolved.written)
     if isinstance(inventory, Unknown) or not inventory.pools:
         raise CannotModel("it is not known what it runs on")
     return inventory.pools[0].gpu

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from enova.advise import Advice, Adviser, Wish
+from enova.advise import Advice, Wish, adviser_of
 from enova.core.desired import Desired
 from enova.core.launch import Role
 from enova.core.launches import desired_state
@@ -72,7 +72,7 @@ def plan(
     """
     needed = {service.runtime for service in services}
     observed = observe(world, needed=needed, gpus=any(service.gpus_per_replica for service in services))
-    adviser = Adviser(knowledge=knowledge, observed=observed, wish=wish) if knowledge else None
+    adviser = adviser_of(knowledge, observed, wish) if knowledge else None
     advice = adviser.advise(services, lock or {}) if adviser else {}
     resolved = tuple(_resolved(service, advice.get(service.name)) for service in services)
     desired = tuple(desired_state(one) for one in resolved)

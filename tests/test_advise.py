@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from enova.advise import Advice, Adviser, Wish
+from enova.advise import Advice, Wish, adviser_of
 from enova.core.inventory import Inventory, Pool, inventory_of
 from enova.core.lockfile import Entry, lock_in, lock_text
 from enova.core.observed import Observed, Unknown
@@ -34,9 +34,7 @@ def advise(
     **wish: bool,
 ) -> dict[str, Advice]:
     """Return the advice on a host of eight H100s, unless told otherwise."""
-    adviser = Adviser(
-        knowledge=(known or Known()).knowledge(), observed=seen or observed(gpus=gpus(8)), wish=Wish(**wish)
-    )
+    adviser = adviser_of((known or Known()).knowledge(), seen or observed(gpus=gpus(8)), Wish(**wish))
     return adviser.advise(services, lock or {})
 
 

@@ -39,8 +39,8 @@ class Locks:
 
         for path, file in sorted(self._files.items()):
             kept = {name: one for name, one in file.entries.items() if name in file.services or not file.whole}
-            chosen = {name: advice[name].entry for name in file.services if name in advice}
-            wanted = kept | {name: entry for name, entry in chosen.items() if entry is not None}
+            fresh = {name: advice[name].entry for name in file.services if name in advice and advice[name].fresh}
+            wanted = kept | {name: entry for name, entry in fresh.items() if entry is not None}
             if wanted != file.entries and write_lock(path, wanted):
                 session.say(f"wrote {path}: commit it with the specs")
 

@@ -46,7 +46,7 @@ def what_if(
       $ enova what-if --set placement.gpu_types='[L40S]' --set budget.cost='4 USD/h'
       $ enova what-if specs/chat.yaml --set engine.tensor_parallel_size= -o json
     """
-    from enova.advise import Adviser
+    from enova.advise import adviser_of
     from enova.core.resolve import resolve
     from enova.core.spec.amend import amended
     from enova.observe import observe
@@ -65,8 +65,8 @@ def what_if(
     how = choosing(session, files, given, inventory, best_effort=best_effort)
     needed = {service.runtime for service in written}
     observed = observe(session.world(), needed=needed, gpus=any(one.gpus_per_replica for one in changed))
-    before = Adviser(knowledge=how.knowledge, observed=observed, wish=how.wish).advise(written, how.locks.entries)
-    after = Adviser(knowledge=how.knowledge, observed=observed, wish=how.anew().wish).advise(changed, {})
+    before = adviser_of(how.knowledge, observed, how.wish).advise(written, how.locks.entries)
+    after = adviser_of(how.knowledge, observed, how.anew().wish).advise(changed, {})
     resolved = {
         service.name: resolve(service, entry.chosen, entry.why)
         for service in changed

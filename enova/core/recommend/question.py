@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enova.core.engine.curves import Curves
 from enova.core.engine.learnt import Learnt
 from enova.core.engine.model_card import ModelCard
 from enova.core.engine.roofline import frontend_of, step_time_of
+from enova.core.engine.scaled import Scaled
 from enova.core.engine.setup import EngineSetup
+from enova.core.engine.step_time import Frontend
 from enova.core.inventory import Inventory
 from enova.core.recommend.demand import Demand
 from enova.core.simulate.calibrated import calibrated
@@ -27,9 +29,18 @@ class Evidence:
     error: ModelError
     learnt: Learnt | None = None
     """Step times of this very engine; then nothing is chosen that would make it another one."""
+    speed: float = 1.0
+    """Times as fast as that everything is, where an emulated engine is asked to be."""
 
     def replica(self, setup: EngineSetup) -> ReplicaSetup:
         """Return a replica to be simulated. Raises KeyError where nothing was measured of its GPU's kind."""
+        replica = self._replica(setup)
+        if self.speed == 1:
+            return replica
+        frontend = Frontend(*(seconds / self.speed for seconds in replica.frontend))
+        return replace(replica, step_time=Scaled(replica.step_time, 1 / self.speed), frontend=frontend)
+
+    def _replica(self, setup: EngineSetup) -> ReplicaSetup:
         frontend = frontend_of(self.curves)
         if self.learnt is None:
             return ReplicaSetup(
