@@ -2,7 +2,7 @@
 # On a fresh machine `make demo` or `make test` is all it takes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-slow test-docker test-image check fmt schema models bench accuracy \
+.PHONY: help setup demo test test-fast test-coverage test-slow test-docker test-image check fmt schema models bench accuracy \
   accuracy-accept clean
 
 UV := stack/uv
@@ -30,7 +30,10 @@ demo: setup  ## Apply a spec, get a completion, look, clean up: no GPU, no Docke
 test: setup  ## Run all tests this machine can run, and say which it cannot
 	@stack/test.sh
 
-test-fast: setup  ## Run the tests that need no Docker and take no patience, with branch coverage
+test-fast: setup  ## Run the tests that need no Docker and take no patience, on all cores
+	$(RUN) pytest -n auto -m "not docker and not vllm and not slow"
+
+test-coverage: setup  ## The same, and fail where branches are not covered; tracing simulations takes a while
 	$(RUN) pytest -n auto -m "not docker and not vllm and not slow" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 test-slow: setup  ## Run the command itself, many times, on local processes; and 10,000 broken specs

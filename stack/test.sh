@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 
 docker_answers() { stack/uv run -q --locked python -c 'import docker; docker.from_env(timeout=10).ping()' 2>/dev/null; }
 
-echo "==> Fast tests"
-make --no-print-directory test-fast
+echo "==> Fast tests, with coverage"
+make --no-print-directory test-coverage
 
 echo "==> Slow tests that need no Docker"
 make --no-print-directory test-slow

@@ -463,3 +463,46 @@ def test_what_a_pin_costs_is_kept_in_words() -> None:
 
 def test_an_empty_inventory_is_not_unknown() -> None:
     assert chosen(advise(service(), known=Known(inventory=Inventory()))) is None
+
+
+class TestWithoutFacts:
+    """What runs does not change for want of facts: what was chosen before stays in force."""
+
+    def test_of_a_model_that_is_not_found_any_more(self) -> None:
+        lock = {"chat": Entry(inputs="v1:old", inventory="v1:old", chosen={"gpu": "h100-sxm", "replicas": 3})}
+
+        found = advise(service(model="org/gone"), lock=lock)["chat"]
+
+        assert (found.entry and found.entry.chosen, found.fresh) == (lock["chat"].chosen, False)
+        assert [note.message for note in found.notes] == [
+            "nothing is chosen: no model org/gone was found",
+            "what was chosen before stays in force, though the spec has changed since",
+        ]
+
+    def test_of_gpus_that_cannot_be_looked_at(self) -> None:
+        lock = {"chat": Entry(inputs="v1:old", inventory="v1:old", chosen={"gpu": "h100-sxm", "replicas": 3})}
+
+        found = advise(service(), lock=lock, known=Known(inventory=Unknown("NVML does not answer")))["chat"]
+
+        assert found.entry is not None
+        assert (found.entry.chosen, found.entry.forecast) == (lock["chat"].chosen, None)
+
+    def test_choices_that_do_not_go_with_the_spec_any_more_are_left(self) -> None:
+        lock = {"chat": Entry(inputs="v1:old", inventory="v1:old", chosen={"engine.max_num_seqs": 64})}
+        changed = service(model="org/gone", engine={"max_num_batched_tokens": 32})
+
+        assert advise(changed, lock=lock)["chat"].entry is None
+
+
+def test_an_emulated_engine_is_forecast_as_fast_as_it_is_asked_to_be() -> None:
+    kind = {"kind": "emulated", "extra_args": {"emulate_gpu": "h100-sxm"}}
+    fast = kind | {"extra_args": {"emulate_gpu": "h100-sxm", "speed": 4}}
+
+    forecasts = [
+        entry.forecast
+        for engine in (kind, fast)
+        if (entry := advise(service(engine=engine, placement={"runtime": "process"}))["chat"].entry)
+    ]
+
+    usual, four_times = (one.figures["tpot.mean"].value for one in forecasts if one is not None)
+    assert four_times == pytest.approx(usual / 4, rel=0.1)

@@ -33,7 +33,7 @@ class Shop:
     def plan(self, *services: Service, **wish: bool) -> Tick:
         world = memory_world(self.host)
         found = plan(services, world, self.known.knowledge(), lock=self.lock, wish=Wish(**wish))
-        self.lock |= {name: one.entry for name, one in found.advice.items() if one.entry is not None}
+        self.lock |= {name: one.entry for name, one in found.advice.items() if one.fresh and one.entry}
         return found
 
     def apply(self, *services: Service, **wish: bool) -> Tick:

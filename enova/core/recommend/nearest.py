@@ -39,7 +39,7 @@ def missed(trial: Trial) -> str:
     if trial.piles_up:
         served = trial.replicas * trial.results.requests_per_s.value
         return never_served(trial) or f"requests pile up, it serves about {served:.3g}/s"
-    ends = [(promise, trial.results.of(promise.metric, promise.statistic).band.high) for promise in trial.broken]
+    ends = [(promise, trial.bad_end_s(promise)) for promise in trial.broken]
     return ", ".join(over(promise, end_s) for promise, end_s in ends)
 
 
@@ -112,10 +112,7 @@ def _limits(found: Found, allowed: Allowed) -> Iterator[Nearest]:
 def _looser(closest: Trial) -> Iterator[Nearest]:
     if closest.piles_up or not closest.broken:
         return
-    targets = {
-        promise: _two_digits(closest.results.of(promise.metric, promise.statistic).band.high)
-        for promise in closest.broken
-    }
+    targets = {promise: _two_digits(closest.bad_end_s(promise)) for promise in closest.broken}
     field = ", ".join(f"slo.{promise.metric}.{promise.statistic}" for promise in targets)
     value = ", ".join(_duration(target_s) for target_s in targets.values())
     yield Nearest(field, value, f"{closest.replicas:g} x {closest.shape.words}")

@@ -222,5 +222,6 @@ def _points(bench: Bench) -> tuple[Point, ...]:
         if math.isfinite(value) and trial.results.served:
             latency = f"{metric}.{statistic}"
             count = int(replicas)
-            found.append(Point(trial.shape.words, count, price * count, latency, value, band.high, trial.kept))
+            high_s = trial.bad_end_s(promises[0]) if promises else band.high
+            found.append(Point(trial.shape.words, count, price * count, latency, value, high_s, trial.kept))
     return tuple(sorted(found))

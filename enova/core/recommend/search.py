@@ -265,9 +265,7 @@ def never_served(trial: Trial) -> str:
 def _broken_words(trial: Trial) -> str:
     if not trial.results.served:
         return never_served(trial)
-    words = [
-        over(promise, trial.results.of(promise.metric, promise.statistic).band.high) for promise in trial.broken
-    ]
+    words = [over(promise, trial.bad_end_s(promise)) for promise in trial.broken]
     return ", ".join(words)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from enova.core.engine.scaled import Scaled
 from enova.core.recommend.bounds import Bounds, bounds_of
 from enova.core.recommend.demand import Demand, warm_up_s
 from enova.core.recommend.question import Question
@@ -13,7 +13,7 @@ from enova.core.recommend.shape import Shape
 from enova.core.simulate.forecast import Conditions, run_of
 from enova.core.simulate.promises import Promise
 from enova.core.simulate.replica import ReplicaSetup
-from enova.core.simulate.results import Results
+from enova.core.simulate.results import Metric, Results
 
 REQUESTS = 1600
 """Of one trial, at least."""
@@ -37,9 +37,9 @@ class Trial:
     replicas: float
     """Among how many the traffic was shared."""
     results: Results
+    slow: Results | None
+    """The same with every step as much longer as the error of the model allows; None: it is out without that."""
     promises: tuple[Promise, ...]
-    broken: tuple[Promise, ...]
-    """Promises not kept for sure: the bad end of their band is over the target."""
     piles_up: bool
     """More comes than is served."""
 
@@ -48,13 +48,26 @@ class Trial:
         """Tell whether it will do."""
         return not self.broken and not self.piles_up
 
+    @property
+    def broken(self) -> tuple[Promise, ...]:
+        """Return the promises not kept for sure; not a number is no promise kept."""
+        return tuple(promise for promise in self.promises if not self.bad_end_s(promise) <= promise.target_s)
+
+    def bad_end_s(self, promise: Promise) -> float:
+        """Return the bad end of what is expected of a promise; NaN where nothing was served.
+
+        That is the bad end of the band, or what users see with longer steps if that is more, as it is close to
+        capacity.
+        """
+        end_s = self.results.of(promise.metric, promise.statistic).band.high
+        if self.slow is None:
+            return end_s
+        slow_s = self.slow.of(promise.metric, promise.statistic).value
+        return slow_s if math.isnan(slow_s) else max(end_s, slow_s)
+
     def excess(self) -> float:
         """Return the worst promise's bad end over its target; inf where nothing was served."""
-        ends = [
-            self.results.of(promise.metric, promise.statistic).band.high / promise.target_s
-            for promise in self.promises
-        ]
-        worst = max(ends, default=1.0)
+        worst = max((self.bad_end_s(promise) / promise.target_s for promise in self.promises), default=1.0)
         return math.inf if math.isnan(worst) or self.piles_up else worst
 
 
@@ -111,20 +124,22 @@ class Bench:
             error=self.question.evidence.error,
         )
         results = run_of([replica], load, conditions)
-        if promises and not broken_of(results, promises):
-            # Only what would do is run with longer steps too: close to capacity they break what seemed safe.
-            results = run_of([replica], load, replace(conditions, sensitivity=True))
         piles_up = rate is not None and not results.requests_per_s.value >= SERVED * rate
         if not promises and rate is not None:
             piles_up = piles_up or rate > WITHOUT_PROMISES * self.bounds(shape).most_per_s
-        return Trial(
-            shape=shape,
-            replicas=replicas,
-            results=results,
-            broken=broken_of(results, promises),
-            piles_up=piles_up,
-            promises=promises,
+        trial = Trial(
+            shape=shape, replicas=replicas, results=results, slow=None, piles_up=piles_up, promises=promises
         )
+        if not promises or not trial.kept or load.users:
+            # Users who wait hold the queue at its length: the band says all.
+            return trial
+        return replace(trial, slow=run_of([self._slower(replica)], load, conditions))
+
+    def _slower(self, replica: ReplicaSetup) -> ReplicaSetup:
+        """Return the replica with steps as much longer as their error allows; what TPOT is off by is theirs."""
+        step_time = replica.step_time
+        factor = self.question.evidence.error.of(step_time.origin, Metric.TPOT).high
+        return replace(replica, step_time=Scaled(step_time, factor))
 
     def _requests(self, shape: Shape, rate: float | None, users: int) -> int:
         if rate is None:
@@ -132,12 +147,3 @@ class Bench:
         bounds = self.bounds(shape)
         answer_s = bounds.batch / bounds.most_per_s if bounds.most_per_s else 0.0
         return min(MOST_REQUESTS, max(REQUESTS, math.ceil(SETTLED_AFTER * answer_s * rate)))
-
-
-def broken_of(results: Results, promises: Sequence[Promise]) -> tuple[Promise, ...]:
-    """Return the promises that the bad ends of their bands do not keep; not a number is no promise kept."""
-    return tuple(
-        promise
-        for promise in promises
-        if not results.of(promise.metric, promise.statistic).band.high <= promise.target_s
-    )
