@@ -99,22 +99,24 @@ class Adviser:
                 entry is not None and not self.wish.refresh and self._holds(service, entry, digests[service.name])
             ):
                 _check(service, entry)
-                self.room.take(service, entry)
+                self.room.take(service, entry.chosen)
                 found[service.name] = Advice(service=service, entry=entry, notes=_unjudged(service, entry))
         if not self.wish.choose:
             return found
         if self.wish.locked:
             self._refuse_stale([service for service in ordered if service.name not in found])
-        for service in ordered:
+        self.room.leave(digests.keys())
+        # What asks for nothing takes what its defaults take: the others choose among the rest.
+        for service in sorted(ordered, key=_asks):
             if service.name not in found:
                 advice = self._choose(service, digests[service.name])
                 before = lock.get(service.name)
                 if advice.entry is None and not advice.refusals and before is not None:
                     advice = _as_before(advice, before)
-                if advice.entry is not None:
-                    self.room.take(service, advice.entry)
+                if not advice.refusals:
+                    self.room.take(service, advice.entry.chosen if advice.entry else {})
                 found[service.name] = advice
-        return found
+        return {service.name: found[service.name] for service in ordered}
 
     def model(self, service: Service) -> ModelCard:
         """Return the card of a service's model. Raises CannotModel for what is not known."""

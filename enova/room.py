@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from enova.core.engine.gpu_card import GpuCard
@@ -9,10 +11,11 @@ from enova.core.engine.gpu_facts import find_gpu
 from enova.core.inventory import HERE, Inventory, Pool, inventory_of
 from enova.core.lockfile import Entry
 from enova.core.observed import Observed, Unknown
-from enova.core.recommend.fields import GPU
+from enova.core.recommend.fields import GPU, Chosen
 from enova.core.recommend.inputs import inventory_digest
 from enova.core.resolve import resolve
 from enova.core.spec import Service
+from enova.errors import CannotModel
 from enova.knowledge import Knowledge
 
 FOUND = frozenset({HERE, "placement.gpu_types", "CPU", "emulated"})
@@ -69,11 +72,35 @@ class Room:
             pools.append(pool.without(here))
         return inventory_of(pools)
 
-    def take(self, service: Service, entry: Entry) -> None:
-        """Keep the GPUs of a service from the next ones."""
-        gpu = entry.chosen.get(GPU)
+    def take(self, service: Service, chosen: Chosen) -> None:
+        """Keep the GPUs of a service from the next ones: of the kind chosen, or of the only one there is."""
+        gpu = chosen.get(GPU)
+        if gpu is None:
+            kinds = self._kinds(service)
+            gpu = kinds.pop() if len(kinds) == 1 else None
         if isinstance(gpu, str):
-            self._taken[gpu] = self._taken.get(gpu, 0) + _gpus_of(service, entry)
+            self._taken[gpu] = self._taken.get(gpu, 0) + _gpus_of(service, chosen)
+
+    def _kinds(self, service: Service) -> set[str]:
+        try:
+            inventory = self.of(service)
+        except CannotModel:
+            return set()
+        return set() if isinstance(inventory, Unknown) else {pool.gpu.name for pool in inventory.pools}
+
+    def leave(self, services: Collection[str]) -> None:
+        """Leave the GPUs of this host that services other than these hold to them."""
+        inventory = self._everything()
+        if isinstance(inventory, Unknown) or any(pool.source != HERE for pool in inventory.pools):
+            return
+        gpus = () if isinstance(self.observed.gpus, Unknown) else self.observed.gpus
+        names = {name: gpu.name for gpu in gpus for name in (gpu.id, str(gpu.index))}
+        for instance in self.observed.instances():
+            held = [names[device] for device in instance.devices if device in names]
+            for name in held if instance.service not in services else ():
+                with suppress(CannotModel):
+                    kind = self.card(name).name
+                    self._taken[kind] = self._taken.get(kind, 0) + 1
 
     def card(self, name: str) -> GpuCard:
         """Return the card of a GPU by name. Raises CannotModel."""
@@ -96,12 +123,12 @@ class Room:
         if isinstance(inventory, Unknown) or not inventory.pools:
             return True
         if all(pool.source in FOUND for pool in inventory.pools):
-            return _has_room(inventory, entry, _gpus_of(service, entry))
+            return _has_room(inventory, entry, _gpus_of(service, entry.chosen))
         return entry.inventory == inventory_digest(inventory)
 
 
-def _gpus_of(service: Service, entry: Entry) -> int:
-    resolved = resolve(service, entry.chosen)
+def _gpus_of(service: Service, chosen: Chosen) -> int:
+    resolved = resolve(service, chosen)
     return resolved.replicas * resolved.service.gpus_per_replica
 
 

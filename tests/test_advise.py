@@ -19,7 +19,7 @@ from enova.core.workload.recording import Recording
 from enova.errors import LockError
 from tests.core.recommend.asking import SMALL, pool, service, traffic
 from tests.knowing import Known
-from tests.staging import gpus, observed
+from tests.staging import gpus, instance, observed, replica
 
 pytestmark = pytest.mark.usefixtures("few_requests")
 
@@ -445,6 +445,24 @@ class TestTogether:
         advice = advise(silent, service(), known=declared(*pools))
 
         assert [(chosen(advice, name) or {})["gpu"] for name in ("a", "chat")] == ["l40s", "h100-sxm"]
+
+    def test_what_asks_for_nothing_keeps_what_its_defaults_take(self) -> None:
+        host = pool("h100-sxm", per_host=1, hosts=1, source="inventory.yaml:1")
+        silent = service(metadata={"name": "z"}, injection=None, slo=None)
+
+        advice = advise(silent, service(), known=declared(host))
+
+        assert chosen(advice) is None
+        assert [len(advice[name].refusals) for name in ("chat", "z")] == [1, 0]
+
+    def test_gpus_that_services_of_no_given_file_hold_are_left_to_them(self) -> None:
+        others = instance(replica("others", gpus=1, devices=("GPU-0",)))
+
+        advice = advise(service(), seen=observed(others, gpus=gpus(1)))
+
+        assert [note.message for note in advice["chat"].refusals] == [
+            "infeasible: nothing is left to run it on, others have all there is"
+        ]
 
     def test_the_second_takes_the_next_best(self) -> None:
         pools = pool("l40s", hosts=1, source="a:1"), pool("h100-sxm", hosts=1, source="a:2")

@@ -18,6 +18,8 @@ from enova.core.simulate.promises import Promise
 TIMES_TOLERANCE = 0.05
 """Relative width at which the search for the traffic that can be held ends."""
 LEAST_TIMES = 0.01
+AS_CLOSE = 1.02
+"""Times as far off as the closest, and still called as close."""
 
 
 def binding_of(shapes: Sequence[Shape], lost: Sequence[Lost], closest: Trial | None) -> str:
@@ -55,16 +57,31 @@ def closest_of(bench: Bench, shapes: Sequence[Shape], allowed: Allowed) -> Trial
             trials.append(bench.trial(shape, number))
         except KeyError:
             continue
+    if not trials:
+        return None
     # What piles up is ranked by the traffic it can hold, which the bound tells.
-    return min(
+    closest = min(
         trials,
         key=lambda trial: (
             trial.excess(),
             -trial.replicas * bench.bounds(trial.shape).most_per_s,
             trial.shape.order(),
         ),
-        default=None,
     )
+    return closest if closest.piles_up else _fewest_as_close(bench, closest, allowed)
+
+
+def _fewest_as_close(bench: Bench, closest: Trial, allowed: Allowed) -> Trial:
+    """Return the fewest replicas that come as close: money alone does not keep a promise."""
+    low, high, best = max(1, allowed.least), int(closest.replicas), closest
+    while low < high:
+        middle = (low + high) // 2
+        trial = bench.trial(closest.shape, middle)
+        if trial.excess() <= AS_CLOSE * closest.excess():
+            high, best = middle, trial
+        else:
+            low = middle + 1
+    return best
 
 
 def _number(bench: Bench, most: float, allowed: Allowed) -> int:
