@@ -89,7 +89,8 @@ class Judge:
             setup = self.predictor.setup_of_report(report)
             origin = self.predictor.step_time(setup).origin
             load = load_of(sent.injection, seed=sent.seed)
-            conditions = Conditions(requests=sent.requests, error=self.error or NO_MODEL_ERROR)
+            error = self.error or NO_MODEL_ERROR
+            conditions = Conditions(requests=sent.requests, error=error, sensitivity=True)
             results = forecast([setup] * tested.replicas, self.predictor.curves, load, conditions)
         except (CannotModel, UsageError) as problem:
             yield about.unpredicted(problem)
