@@ -30,8 +30,8 @@ def test_where_nothing_will_do_it_ends_with_what_binds_and_the_nearest_ways_out(
     lines = explain_text({"code": NONE}).plain.splitlines()
 
     assert lines[3:] == [
-        "infeasible: the closest there is, 3 x l40s: tpot.p95 up to 25.5 ms, promised 10 ms",
-        "  nearest: slo.tpot.p95: 26ms (3 x l40s)",
+        "infeasible: the closest there is, 2 x l40s: tpot.p95 up to 25.8 ms, promised 10 ms",
+        "  nearest: slo.tpot.p95: 26ms (2 x l40s)",
         "  nearest: placement.gpu_types: h100-sxm (1 x h100-sxm at 2.69 USD/h)",
         "",
     ]
@@ -49,7 +49,7 @@ def test_data_holds_the_same_and_what_was_tried() -> None:
     assert list(data) == ["chat", "code"]
     assert data["chat"]["ways"][0] == {"words": "l4 TP2", "replicas": 1, "usd_per_h": 1.6, "verdict": "chosen"}
     assert (data["chat"]["infeasible"], data["chat"]["nearest"]) == (None, [])
-    assert data["code"]["infeasible"].startswith("the closest there is, 3 x l40s: ")
+    assert data["code"]["infeasible"].startswith("the closest there is, 2 x l40s: ")
     assert data["code"]["nearest"][1] == {
         "field": "placement.gpu_types",
         "value": "h100-sxm",
