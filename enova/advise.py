@@ -26,7 +26,7 @@ from enova.core.resolve import resolve
 from enova.core.simulate.promises import promises_of
 from enova.core.spec import Service
 from enova.core.spec.check import check
-from enova.core.workload.load import files_of, load_of
+from enova.core.workload.load import Load, files_of, load_of
 from enova.errors import CannotModel, LockError, SpecError, UsageError
 from enova.knowledge import Knowledge, recordings
 from enova.room import Room
@@ -206,17 +206,18 @@ class Adviser:
 
     def peak(self, service: Service) -> float | None:
         """Return the requests/s that forecasts are of; None where users wait for answers, or nothing is stated."""
-        injection, _ = with_assumed_lengths(service.injection)
-        if injection.arrival is None:
-            return None
-        return peak_of(load_of(injection, recordings=recordings(self.knowledge, files_of(injection))))
+        load = self._load(service)
+        return None if load is None else peak_of(load)
 
     def _demand(self, service: Service) -> Demand | None:
+        load = self._load(service)
+        return None if load is None else demand_of(load, load.injection.burst or BURST)
+
+    def _load(self, service: Service) -> Load | None:
         injection, _ = with_assumed_lengths(service.injection)
         if injection.arrival is None:
             return None
-        load = load_of(injection, recordings=recordings(self.knowledge, files_of(injection)))
-        return demand_of(load, injection.burst or BURST)
+        return load_of(injection, recordings=recordings(self.knowledge, files_of(injection)))
 
     def _refuse_stale(self, services: Sequence[Service]) -> None:
         stale = [service.name for service in services if _modelled(service) and _asks(service)]

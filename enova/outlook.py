@@ -21,9 +21,8 @@ from enova.core.observed import Instance, Look, Observed, State, Unknown
 from enova.core.outlook import Outlook, interruptions_of, rollout_s_of
 from enova.core.plan import Action, Plan
 from enova.core.recommend.expect import expect
-from enova.core.recommend.fields import filled
 from enova.core.recommend.shape import shape_with
-from enova.core.resolve import Provenance, Resolved
+from enova.core.resolve import Resolved
 from enova.core.spec import Service
 from enova.core.spec.arguments import JSON_ARGUMENTS, EngineArguments
 from enova.core.spec.check import check
@@ -80,17 +79,8 @@ def _rollout_s(resolved: Resolved, adviser: Adviser, actions: Sequence[Action]) 
 def _start_up_s(resolved: Resolved, adviser: Adviser) -> float:
     if resolved.service.engine.kind == "emulated":
         return EMULATED_S
-    service = filled(resolved.written, _engine_of(resolved))
-    return start_up_s(setup_of_service(service, adviser.model(service), _wanted_gpu(resolved, adviser)))
-
-
-def _engine_of(resolved: Resolved) -> dict[str, Any]:
-    """Return what was chosen of the engine."""
-    return {
-        choice.field: choice.value
-        for choice in resolved.choices
-        if choice.field.startswith("engine.") and choice.provenance is Provenance.RECOMMENDED
-    }
+    model = adviser.model(resolved.written)
+    return start_up_s(setup_of_service(resolved.service, model, _wanted_gpu(resolved, adviser)))
 
 
 def _wanted_gpu(resolved: Resolved, adviser: Adviser) -> GpuCard:

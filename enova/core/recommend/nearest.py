@@ -10,10 +10,9 @@ from enova.core.inventory import Inventory
 from enova.core.recommend.limits import Allowed
 from enova.core.recommend.question import Question
 from enova.core.recommend.recommendation import Nearest
-from enova.core.recommend.search import Found, Searched, never_served, over, search
+from enova.core.recommend.search import Found, Searched, broken_words, never_served, search
 from enova.core.recommend.shape import Lost, Shape, shapes_of
 from enova.core.recommend.trial import Bench, Trial
-from enova.core.simulate.promises import Promise
 
 TIMES_TOLERANCE = 0.05
 """Relative width at which the search for the traffic that can be held ends."""
@@ -26,12 +25,9 @@ def binding_of(shapes: Sequence[Shape], lost: Sequence[Lost], closest: Trial | N
     """Return the constraint that binds, in words."""
     if not shapes and not lost:
         return "nothing is left to run it on, others have all there is"
-    if not shapes:
-        reasons = sorted({f"{one.words}: {one.reason}" for one in lost})
-        return "the model does not start on anything there is: " + "; ".join(reasons[:3])
     if closest is None:
-        reasons = sorted({f"{one.words}: {one.reason}" for one in lost})
-        return "; ".join(reasons[:3])
+        reasons = "; ".join(sorted({f"{one.words}: {one.reason}" for one in lost})[:3])
+        return reasons if shapes else f"the model does not start on anything there is: {reasons}"
     number = f"{closest.replicas:g} x " if closest.replicas != 1 else ""
     return f"the closest there is, {number}{closest.shape.words}: {missed(closest)}"
 
@@ -41,8 +37,7 @@ def missed(trial: Trial) -> str:
     if trial.piles_up:
         served = trial.replicas * trial.results.requests_per_s.value
         return never_served(trial) or f"requests pile up, it serves about {served:.3g}/s"
-    ends = [(promise, trial.bad_end_s(promise)) for promise in trial.broken]
-    return ", ".join(over(promise, end_s) for promise, end_s in ends)
+    return broken_words(trial)
 
 
 def closest_of(bench: Bench, shapes: Sequence[Shape], allowed: Allowed) -> Trial | None:
@@ -184,6 +179,3 @@ def _two_digits(value_s: float) -> float:
 
 def _duration(value_s: float) -> str:
     return f"{value_s:g}s" if value_s >= 1 else f"{1000 * value_s:g}ms"
-
-
-__all__ = ["Promise", "binding_of", "closest_of", "found_of", "nearest_of"]

@@ -243,7 +243,7 @@ def _why_not(hunt: Hunt, limit: float) -> str | None:
     trials = bench.trials_of(shape)
     idle = trials.get(_idle(bench, shape)) if not bench.demand.closed else None
     if idle is not None and idle.broken:
-        return _broken_words(idle) + (" even with little traffic" if idle.results.served else "")
+        return broken_words(idle) + (" even with little traffic" if idle.results.served else "")
     tried = [trial for trial in trials.values() if trial.replicas <= limit and not trial.kept]
     if not tried:
         return None
@@ -251,7 +251,7 @@ def _why_not(hunt: Hunt, limit: float) -> str | None:
     number = f"{last.replicas:g} replica{'s' if last.replicas != 1 else ''}"
     if last.piles_up and not last.broken:
         return never_served(last) or f"requests pile up with {number}" + (f", and {why}" if why else "")
-    reason = f"{_broken_words(last)} with {number}"
+    reason = f"{broken_words(last)} with {number}"
     return reason + (f", and {why}" if why and limit <= last.replicas else "; more would cost more")
 
 
@@ -262,7 +262,8 @@ def never_served(trial: Trial) -> str:
     return f"{which} ever served: {reasons}" if reasons else ""
 
 
-def _broken_words(trial: Trial) -> str:
+def broken_words(trial: Trial) -> str:
+    """Return by how much each promise is broken, or why nothing is served."""
     if not trial.results.served:
         return never_served(trial)
     words = [over(promise, trial.bad_end_s(promise)) for promise in trial.broken]
