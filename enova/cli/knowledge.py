@@ -29,7 +29,7 @@ def knowledge_of(session: Session, inventory: Path | None = None) -> Knowledge:
     from enova.knowledge import Knowledge
 
     return Knowledge(
-        model=_model_of,
+        model=model_of,
         gpus=lambda: gpu_cards(session.settings.prices),
         inventory=lambda observed: _inventory(session, inventory, observed),
         recording=cache(read_recording),
@@ -41,7 +41,8 @@ def knowledge_of(session: Session, inventory: Path | None = None) -> Knowledge:
     )
 
 
-def _model_of(service: Service, may_ask: bool) -> ModelCard:
+def model_of(service: Service, may_ask: bool = True) -> ModelCard:
+    """Return the card of a service's model, from the network only if that may be asked. Raises CannotModel."""
     model = service.model
     return _card(model.id, model.revision, model.cache_dir, model.endpoint, may_ask)
 

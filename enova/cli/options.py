@@ -84,4 +84,21 @@ InventoryFile = Annotated[
         autocompletion=complete_path,
     ),
 ]
+TextJsonOrMarkdown = Annotated[
+    Literal["text", "json", "markdown"],
+    typer.Option("--output", "-o", help="Form of the output; markdown is for comments on pull requests."),
+]
 TextOrJson = Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Form of the output.")]
+
+
+_CHARTS = (".png", ".svg", ".html")
+
+
+def check_chart(chart: Path | None) -> None:
+    """Raise UsageError for a file that no chart can be drawn into, before any work is done for it."""
+    if chart is None:
+        return
+    if chart.suffix not in _CHARTS:
+        raise UsageError(f"--chart: {chart} is none of {', '.join(_CHARTS)}")
+    if not chart.parent.is_dir():
+        raise UsageError(f"--chart: there is no folder {chart.parent}")

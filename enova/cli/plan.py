@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from enova.cli.choosing import BestEffort, Locked, Refresh, choosing
-from enova.cli.options import Color, InventoryFile, Paths, Prune
+from enova.cli.options import Color, InventoryFile, Paths, Prune, TextJsonOrMarkdown, check_chart
 from enova.cli.session import session_of
 from enova.cli.specs import given_paths, load_files
 from enova.errors import UsageError
@@ -17,16 +17,11 @@ from enova.errors import UsageError
 if TYPE_CHECKING:
     from enova.tick import Tick
 
-_CHARTS = (".png", ".svg", ".html")
-
 
 def plan(
     ctx: typer.Context,
     paths: Paths = None,
-    output: Annotated[
-        Literal["text", "json", "markdown"],
-        typer.Option("--output", "-o", help="Form of the output; markdown is for comments on pull requests."),
-    ] = "text",
+    output: TextJsonOrMarkdown = "text",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Save the plan, for `enova apply FILE`.")
     ] = None,
@@ -71,8 +66,7 @@ def plan(
     from enova.tick import plan as make_plan
 
     session = session_of(ctx)
-    if chart is not None and chart.suffix not in _CHARTS:
-        raise UsageError(f"--chart: {chart} is none of {', '.join(_CHARTS)}")
+    check_chart(chart)
     if locked and (explain or chart is not None):
         raise UsageError("--locked goes neither with --explain nor with --chart: these choose anew")
     given = given_paths(paths)

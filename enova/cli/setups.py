@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,7 +83,7 @@ def setups(
         CannotModel: a model or GPU without facts.
         ObserveError: no GPU is named, and those here cannot be looked at.
     """
-    from enova.adapters.models import find_card
+    from enova.cli.knowledge import model_of
     from enova.core.engine.service_setup import setup_of_service
 
     if model and paths:
@@ -96,12 +95,7 @@ def setups(
     asked = []
     for service in services:
         cards = _gpu_cards(session, service, gpus, gpu_memory)
-        card = find_card(
-            service.model.id,
-            revision=service.model.revision,
-            cache_dir=Path(service.model.cache_dir).expanduser() if service.model.cache_dir else None,
-            endpoint=service.model.endpoint,
-        )
+        card = model_of(service)
         asked += [Asked(service, setup_of_service(service, card, gpu), named=not model) for gpu in cards]
     return asked
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enova.cli import setups
-from enova.cli.options import Color, Paths, TextOrJson
+from enova.cli.options import Color, Paths, TextOrJson, check_chart
 from enova.cli.session import session_of
 from enova.cli.traffic import Traffic, rates_in
 from enova.errors import UsageError
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from enova.cli.setups import Asked
     from enova.core.engine.learnt import Learnt
     from enova.render.forecast import Forecast
-
-_CHARTS = (".png", ".svg", ".html")
 
 
 def simulate(
@@ -105,10 +103,7 @@ def simulate(
     from enova.render.forecast_json import forecasts_as_json
 
     session = session_of(ctx)
-    if chart is not None and chart.suffix not in _CHARTS:
-        raise UsageError(f"--chart: {chart} is none of {', '.join(_CHARTS)}")
-    if chart is not None and not chart.parent.is_dir():
-        raise UsageError(f"--chart: there is no folder {chart.parent}")
+    check_chart(chart)
     traffic = Traffic(
         rate=rate,
         users=concurrency,

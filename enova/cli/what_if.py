@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from enova.cli.choosing import BestEffort, choosing
-from enova.cli.options import Color, InventoryFile, Paths
+from enova.cli.options import Color, InventoryFile, Paths, TextJsonOrMarkdown
 from enova.cli.session import Session, session_of
 from enova.cli.specs import given_paths, load_files
 from enova.errors import UsageError
 
 if TYPE_CHECKING:
     from enova.advise import Advice
+    from enova.core.outlook import Outlook
     from enova.core.spec import Service
-
-OUTPUTS = ("text", "json", "markdown")
 
 
 def what_if(
@@ -32,7 +31,7 @@ def what_if(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what else was considered, and why it lost.")
     ] = False,
-    output: Annotated[str, typer.Option("--output", "-o", help="text, json or markdown.")] = "text",
+    output: TextJsonOrMarkdown = "text",
     color: Color = "auto",
 ) -> int:
     """Show what would be chosen, seen and paid if specs said something else. Writes and changes nothing.
@@ -54,8 +53,6 @@ def what_if(
     from enova.render.outlook import what_if_as_data, what_if_markdown, what_if_text
 
     session = session_of(ctx)
-    if output not in OUTPUTS:
-        raise UsageError(f"-o: {output} is none of {', '.join(OUTPUTS)}")
     if not changes:
         raise UsageError("nothing is set", hint="for example --set slo.ttft.p95=300ms")
     given = given_paths(paths)
@@ -86,7 +83,7 @@ def what_if(
     return _remarks(session, after)
 
 
-def _outlooks(services: list[Service], before: dict[str, Advice], after: dict[str, Advice]) -> list[Any]:
+def _outlooks(services: list[Service], before: dict[str, Advice], after: dict[str, Advice]) -> list[Outlook]:
     from enova.core.outlook import Outlook
 
     found = []
