@@ -105,7 +105,7 @@ def main(rounds: int, seconds: float, rate: float, out: Path | None) -> None:
     """Print two lines for each load, and the errors over all of them."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     limits, found, phases = _limits(), [], []
-    with _served() as url:
+    with served() as url:
         asyncio.run(send(url, mixed(2.0, 10.0, seed=99)))
         for number in range(rounds * len(LOADS)):
             learnt = _calibrate(url, limits, mixed(rate, seconds, seed=number))
@@ -125,7 +125,7 @@ def _plain(value: Snapshot | Calibration) -> object:
 
 
 @contextmanager
-def _served() -> Iterator[str]:
+def served() -> Iterator[str]:
     """Yield the address of one real engine, started and removed by Enova's own adapters."""
     service = Service.model_validate(
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from enova.advise import Advice, Adviser
@@ -21,12 +21,27 @@ from enova.core.observed import Instance, Look, Observed, State, Unknown
 from enova.core.outlook import Outlook, interruptions_of, rollout_s_of
 from enova.core.plan import Action, Plan
 from enova.core.recommend.expect import expect
-from enova.core.recommend.shape import shape_with
+from enova.core.recommend.question import Question
+from enova.core.recommend.shape import Shape, shape_with
 from enova.core.resolve import Resolved
+from enova.core.simulate.results import ModelError
 from enova.core.spec import Service
 from enova.core.spec.arguments import JSON_ARGUMENTS, EngineArguments
 from enova.core.spec.check import check
 from enova.errors import CannotModel, EnovaError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """What runs of a service, as it can be simulated."""
+
+    service: Service
+    """The spec that leads to it."""
+    question: Question
+    shape: Shape
+    replicas: int
+    learnt: ModelError | None
+    """How wrong forecasts of this very service were, in place of what is known of all."""
 
 
 def outlooks(
@@ -44,11 +59,7 @@ def _outlook(resolved: Resolved, advice: Advice, adviser: Adviser, observed: Obs
     name, entry = resolved.service.name, advice.entry
     assert entry is not None  # noqa: S101 - who calls this looked
     actions = [action for action in plan.actions if action.service == name]
-    running = [
-        one
-        for one in observed.instances()
-        if one.service == name and one.role is Role.REPLICA and one.state is State.RUNNING
-    ]
+    running = _replicas(observed, name)
     found = Outlook(
         service=name,
         after=entry.forecast,
@@ -65,7 +76,7 @@ def _outlook(resolved: Resolved, advice: Advice, adviser: Adviser, observed: Obs
         found = replace(found, rollout_s=_rollout_s(resolved, adviser, actions))
     if len(running) == entry.forecast.replicas and all(one.fingerprint == found.fingerprint for one in running):
         return replace(found, now=entry.forecast)
-    now, words = _now(resolved, adviser, observed, running)
+    now, words = _now(resolved, adviser, observed)
     return replace(found, now=now, now_words=words)
 
 
@@ -92,26 +103,51 @@ def _wanted_gpu(resolved: Resolved, adviser: Adviser) -> GpuCard:
     return inventory.pools[0].gpu
 
 
-def _now(
-    resolved: Resolved, adviser: Adviser, observed: Observed, running: Sequence[Instance]
-) -> tuple[Forecast | None, str]:
-    """Return what users see of what runs now, under the traffic that is stated now; or why that cannot be told."""
+def running_of(resolved: Resolved, adviser: Adviser, observed: Observed) -> Running | str:
+    """Return what runs of a service as it can be simulated; or in words why that cannot be told."""
     look = observed.runtimes.get(resolved.runtime)
     if not isinstance(look, Look):
-        return None, "could not look"
+        return "could not look"
+    running = _replicas(observed, resolved.service.name)
     if not running:
-        return None, "nothing runs"
+        return "nothing runs"
     if len({one.fingerprint for one in running}) > 1:
-        return None, "replicas differ, a change is under way"
+        return "replicas differ, a change is under way"
     try:
         service = _service_of(resolved.written, running[0])
         question = adviser.question(service)
         gpu = _gpu_of(running[0], observed, adviser) or _wanted_gpu(resolved, adviser)
         pool = Pool(gpu=gpu, per_host=max(1, len(running[0].devices)), source=HERE)
         learnt = adviser.knowledge.learnt_error(service.name, running[0].fingerprint)
-        return expect(question, shape_with(question, pool, {}), len(running), service, learnt), ""
+        return Running(
+            service=service,
+            question=question,
+            shape=shape_with(question, pool, {}),
+            replicas=len(running),
+            learnt=learnt,
+        )
+    except (EnovaError, KeyError) as error:
+        return f"cannot be told: {error}"
+
+
+def _now(resolved: Resolved, adviser: Adviser, observed: Observed) -> tuple[Forecast | None, str]:
+    """Return what users see of what runs now, under the traffic that is stated now; or why that cannot be told."""
+    running = running_of(resolved, adviser, observed)
+    if isinstance(running, str):
+        return None, running
+    try:
+        found = expect(running.question, running.shape, running.replicas, running.service, running.learnt)
+        return found, ""
     except (EnovaError, KeyError) as error:
         return None, f"cannot be told: {error}"
+
+
+def _replicas(observed: Observed, service_name: str) -> list[Instance]:
+    return [
+        one
+        for one in observed.instances()
+        if one.service == service_name and one.role is Role.REPLICA and one.state is State.RUNNING
+    ]
 
 
 def _gpu_of(instance: Instance, observed: Observed, adviser: Adviser) -> GpuCard | None:

@@ -1,4 +1,4 @@
-"""What was forecast and what was measured, in a SQLite file. It is a record only: deleting it is safe.
+"""What was forecast, measured, and found by runs of load, in a SQLite file. It is a record only: deleting it is safe.
 
 Every call opens the file and closes it: processes may come and go, and it may be deleted between two calls.
 Nothing secret goes in: figures, names and fingerprints.
@@ -14,10 +14,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from enova.core.forecast_data import forecast_as_data, forecast_in, rounded
 from enova.core.ledger.records import Applied, Measured, Measurement
+from enova.core.workload.report import InjectionReport
 from enova.errors import EnovaError
 from enova.settings import Settings
 
@@ -42,6 +43,12 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE UNIQUE INDEX measured_once ON measured (service, began_s, ended_s, source, figures);
     """,
+    """
+    CREATE TABLE injected (
+      id INTEGER PRIMARY KEY, at_s REAL NOT NULL, service TEXT NOT NULL, report TEXT NOT NULL
+    );
+    CREATE INDEX injected_by_service ON injected (service, at_s);
+    """,
 )
 """What makes version n + 1 out of version n, from an empty file on. Never changed, only added to."""
 
@@ -49,6 +56,18 @@ APPLIED = "at_s, service, fingerprint, rate, forecast"
 MEASURED = (
     "began_s, ended_s, service, fingerprint, source, requests, rate, replicas, output_tokens, emulated, figures"
 )
+INJECTED = "id, at_s, service, report"
+
+
+class Injected(NamedTuple):
+    """A run of real load that was kept."""
+
+    number: int
+    at_s: float
+    """Unix time, when it ended."""
+    service: str
+    """Its name, or the address that was asked."""
+    report: InjectionReport
 
 
 def history_of(settings: Settings) -> History:
@@ -87,6 +106,28 @@ class History:
         """Return the measurements, oldest first; of one service and that ended since a Unix time, if given."""
         rows = self._rows(f"SELECT {MEASURED} FROM measured", "ended_s", service, since_s)  # noqa: S608 - as above
         return tuple(self._whole(_measurement, row) for row in rows)
+
+    def keep_run(self, report: InjectionReport, *, service: str, at_s: float) -> int:
+        """Keep what a run of load found, and return the number it can be asked for by."""
+        text = report.model_dump_json(exclude_none=True)
+        with self._open() as file:
+            added = file.execute(
+                "INSERT INTO injected (at_s, service, report) VALUES (?, ?, ?)", (at_s, service, text)
+            )
+        return int(added.lastrowid or 0)
+
+    def runs(self, service: str | None = None, *, since_s: float | None = None) -> tuple[Injected, ...]:
+        """Return the runs of load, oldest first; of one service and that ended since a Unix time, if given."""
+        rows = self._rows(f"SELECT {INJECTED} FROM injected", "at_s", service, since_s)  # noqa: S608 - as above
+        return tuple(self._whole(_injected, row) for row in rows)
+
+    def run(self, number: int) -> Injected | None:
+        """Return one run of load; None: there is none of this number."""
+        if not self._there():
+            return None
+        with self._open() as file:
+            row = file.execute(f"SELECT {INJECTED} FROM injected WHERE id = ?", (number,)).fetchone()  # noqa: S608
+        return None if row is None else self._whole(_injected, row)
 
     def _rows(self, select: str, time: str, service: str | None, since_s: float | None) -> list[tuple[Any, ...]]:
         if not self._there():
@@ -235,6 +276,11 @@ def _measurement(row: tuple[Any, ...]) -> Measurement:
         emulated=bool(emulated),
         figures={name: _measured(*ends) for name, ends in sorted(json.loads(figures).items())},
     )
+
+
+def _injected(row: tuple[Any, ...]) -> Injected:
+    number, at_s, service, report = row
+    return Injected(number, at_s, service, InjectionReport.model_validate_json(report))
 
 
 def _measured(value: float, low: float, high: float | None) -> Measured:

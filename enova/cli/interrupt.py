@@ -1,4 +1,4 @@
-"""Ctrl-C while the world is being changed: the first ends it cleanly, the second at once."""
+"""Ctrl-C while something goes on: the first ends it cleanly, the second at once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from enova.cli.session import Session
 
 INTERRUPTED = 130
 SHOW_CURSOR = "\x1b[?25h"
+AFTER_STEPS = "stopping after the steps under way; Ctrl-C again exits at once (apply again to continue)"
 
 
 @contextmanager
-def stoppable(session: Session, say: Callable[[str], None]) -> Iterator[threading.Event]:
-    """Return an event that Ctrl-C sets, for the duration of the block."""
+def stoppable(session: Session, say: Callable[[str], None], words: str = AFTER_STEPS) -> Iterator[threading.Event]:
+    """Return an event that Ctrl-C sets, for the duration of the block; `words` say what then happens."""
     stop = threading.Event()
 
     def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -27,7 +28,7 @@ def stoppable(session: Session, say: Callable[[str], None]) -> Iterator[threadin
             # Anything gentler would wait for the threads at work.
             os._exit(INTERRUPTED)
         stop.set()
-        say("stopping after the steps under way; Ctrl-C again exits at once (apply again to continue)")
+        say(words)
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -19,9 +15,7 @@ import pytest
 
 from enova.adapters.engine import HttpEngine
 from enova.errors import ApplyError
-
-Answers = dict[str, tuple[int, Any]]
-"""Path -> status, and body: text as it is, anything else as JSON."""
+from tests.adapters.stub import stub
 
 MODELS = (200, {"object": "list", "data": [{"id": "tiny"}, {"id": "tiny-adapter"}]})
 COMPLETION = (200, {"choices": [{"text": "x"}], "usage": {"completion_tokens": 3}})
@@ -270,32 +264,3 @@ def docker(*arguments: str) -> str:
 
 def probe(url: str, *, timeout_s: float = 5.0, api_key: str | None = None) -> None:
     HttpEngine().probe(url, prompt="Hi", max_tokens=4, timeout_s=timeout_s, api_key=api_key)
-
-
-@contextmanager
-def stub(answers: Answers) -> Iterator[tuple[str, list[tuple[str, str | None, Any]]]]:
-    """Serve fixed answers; yields the base URL and what was asked: path, authorization, JSON body."""
-    received: list[tuple[str, str | None, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            received.append((self.path, self.headers.get("Authorization"), json.loads(sent) if sent else None))
-            status, body = answers.get(self.path, (404, "no such page"))
-            encoded = (body if isinstance(body, str) else json.dumps(body)).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(encoded)))
-            self.end_headers()
-            self.wfile.write(encoded)
-
-        do_POST = do_GET  # noqa: N815 - the base class looks for it
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-            """Keep the test output clean."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", received
-        server.shutdown()
-        thread.join()

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from enova.adapters.history import MIGRATIONS, History, history_of
+from enova.adapters.history import MIGRATIONS, History, Injected, history_of
 from enova.core.ledger.records import Measured
 from enova.errors import EnovaError
 from enova.settings import Settings
 from tests.core.forecasts import figure, forecast
 from tests.core.ledger.records import applied, measurement
+from tests.core.workload.reports import report
 
 PLAIN = forecast(usd_per_million_tokens=1.661)
 """Has no more digits than are kept."""
@@ -151,7 +152,26 @@ def test_an_older_file_is_brought_up_to_date_and_keeps_what_it_has(path: Path) -
 
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("SELECT id FROM more").fetchall() == [(7,)]
-        assert file.execute("PRAGMA user_version").fetchone() == (2,)
+        assert file.execute("PRAGMA user_version").fetchone() == (len(newer),)
+
+
+def test_runs_of_load_are_kept_and_found_by_number_service_and_time(path: Path) -> None:
+    history = History(path)
+
+    numbers = [
+        history.keep_run(report(name), service=name, at_s=at_s)
+        for name, at_s in (("a", 1.0), ("b", 2.0), ("a", 3.0))
+    ]
+
+    assert [(run.number, run.at_s) for run in history.runs("a")] == [(numbers[0], 1.0), (numbers[2], 3.0)]
+    assert [run.service for run in history.runs(since_s=2.0)] == ["b", "a"]
+    assert history.run(numbers[1]) == Injected(numbers[1], 2.0, "b", report("b"))
+    assert history.run(99) is None
+
+
+def test_looking_for_a_run_makes_no_file(path: Path) -> None:
+    assert (History(path).run(1), History(path).runs()) == (None, ())
+    assert not path.parent.exists()
 
 
 def test_a_file_of_a_newer_enova_is_left_alone(path: Path) -> None:
@@ -181,18 +201,20 @@ def test_a_file_that_is_no_history_is_called_that(path: Path) -> None:
         "UPDATE applied SET forecast = '{}'",
         "UPDATE measured SET figures = '[1]'",
         "UPDATE measured SET figures = '{\"ttft.mean\": [1]}'",
+        "UPDATE injected SET report = '{}'",
         "DROP TABLE measured",
     ],
 )
 def test_damage_within_the_file_is_said_and_is_no_traceback(path: Path, harm: str) -> None:
     history = History(path)
     history.add(applied(), measurement())
+    history.keep_run(report(), service="chat", at_s=1.0)
     with closing(sqlite3.connect(path)) as file:
         file.execute(harm)
         file.commit()
 
     with pytest.raises(EnovaError, match="cannot be used"):
-        (history.applied(), history.measurements())
+        (history.applied(), history.measurements(), history.runs())
 
 
 def test_a_file_that_is_cut_off_is_said_to_be_damaged(path: Path) -> None:

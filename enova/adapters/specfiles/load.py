@@ -64,6 +64,15 @@ def load(paths: Sequence[str], *, stdin: str | bytes | None = None) -> tuple[Spe
     return tuple(SpecFile(item.file, item.root.line, item.service) for item in read)
 
 
+def resolve_in(folder: Path, path: str) -> str:
+    """Return a path that a file in this folder names, as an absolute one."""
+    try:
+        written = Path(path).expanduser()
+    except RuntimeError:
+        raise Fault("names the home folder of a user who is not known here", hint="write the whole path") from None
+    return os.path.normpath(folder.absolute() / written)
+
+
 def _files(paths: Sequence[str], problems: list[Problem]) -> Iterator[tuple[str, Path | None]]:
     seen: set[Path] = set()
     for given in paths:
@@ -129,7 +138,7 @@ def _check(name: str, document: Document, folder: Path, problems: list[Problem])
     nulls = [null for null in document.nulls if not _is_free(null)]
     service, findings = None, list[Finding]()
     if document.root is not None:
-        service, findings = check(document.root.data, resolve=lambda path: _resolve(folder, path))
+        service, findings = check(document.root.data, resolve=lambda path: resolve_in(folder, path))
     found = problems_of(name, document, findings, nulls)
     problems += found
     return None if found else service
@@ -139,11 +148,3 @@ def _is_free(null: Misfit) -> bool:
     loc = null.loc
     is_json = len(loc) > 2 and loc[0] == "engine" and loc[1] in JSON_ARGUMENTS
     return is_json or not loc or str(loc[0]).startswith("x-")
-
-
-def _resolve(folder: Path, path: str) -> str:
-    try:
-        written = Path(path).expanduser()
-    except RuntimeError:
-        raise Fault("names the home folder of a user who is not known here", hint="write the whole path") from None
-    return os.path.normpath(folder.absolute() / written)

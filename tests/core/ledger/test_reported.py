@@ -8,25 +8,11 @@ import pytest
 
 from enova.core.ledger.records import Measured, Measurement
 from enova.core.ledger.reported import measurement_in
-from enova.core.workload.report import InjectionReport
+from tests.core.workload.reports import report
 
 
 def measured(arrival: dict[str, Any] | None) -> Measurement:
-    report = InjectionReport.model_validate(
-        {
-            "tested": {"model": "org/model", "gpu": "h100-sxm", "vllm": "0.32", "replicas": 2},
-            "sent": {"injection": {"arrival": arrival} if arrival else {}, "requests": 600},
-            "found": {
-                "served": 590,
-                "failed": 10,
-                "duration_s": 60.0,
-                "requests_per_s": 9.8,
-                "ttft": {"mean": 0.1, "p95": 0.2},
-                "e2e": {"p99": 3.0},
-            },
-        }
-    )
-    return measurement_in(report, service="chat", ended_s=2060.0, source="night")
+    return measurement_in(report(arrival=arrival), service="chat", ended_s=2060.0, source="night")
 
 
 def test_it_has_the_figures_that_were_reported() -> None:
