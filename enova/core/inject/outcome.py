@@ -66,3 +66,5 @@ class Batch:
     """CPU time that the worker used since it began to send."""
     sending: bool = True
     """Whether requests are still to come."""
+    emulated: bool = False
+    """Whether an answer said that no model made it."""

@@ -41,7 +41,8 @@ WARM_UP = 0.2
 """Share of the time after which counting begins, under steady arrivals."""
 
 
-_STEADY = (Poisson, Constant, Gamma, Normal)
+STEADY = (Poisson, Constant, Gamma, Normal)
+"""Arrivals whose rate is the same all the time; of others, batches differ for more reasons than noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +118,8 @@ def run_of(replicas: Sequence[ReplicaSetup], load: Load, conditions: Conditions 
         error=conditions.error,
         origin=origin_of(replicas),
         warmup_s=conditions.warmup_s,
-        interval_s=_interval_s(load, conditions),
-        changing=not isinstance(load.arrival, _STEADY),
+        interval_s=interval_s_of(load, conditions),
+        changing=not isinstance(load.arrival, STEADY),
         closed=load.users is not None,
         keep_records=conditions.keep_records,
     )
@@ -155,10 +156,22 @@ def settled(load: Load, conditions: Conditions) -> Conditions:
     if conditions.requests is None and _endless(load):
         enough = ENOUGH_PER_USER * load.users.number if load.users else math.ceil(ENOUGH_S * (rate or 0.0))
         conditions = replace(conditions, requests=max(ENOUGH_REQUESTS, enough))
-    if isinstance(load.arrival, _STEADY) and rate:
+    if isinstance(load.arrival, STEADY) and rate:
         spans = [load.duration_s, conditions.requests and conditions.requests / rate]
         conditions = replace(conditions, warmup_s=WARM_UP * min(span for span in spans if span))
     return conditions
+
+
+def interval_s_of(load: Load, conditions: Conditions) -> float:
+    """Return how long the intervals of a run are that is looked at `LOOKS` times, as far as its length is known."""
+    rate = rate_of(load)
+    spans = [load.duration_s, conditions.requests / rate if conditions.requests and rate else None]
+    if isinstance(load.arrival, Stages):
+        spans.append(sum(float(stage.duration) for stage in load.arrival.stages))
+    if load.trace is not None and load.trace.at_s is not None and isinstance(load.arrival, Trace):
+        spans.append(float(load.trace.at_s[-1]) / load.arrival.speed)
+    known = [span for span in spans if span]
+    return max(min(known) / LOOKS, SHORTEST_INTERVAL_S) if known else 1.0
 
 
 def origin_of(replicas: Sequence[ReplicaSetup]) -> Origin:
@@ -208,14 +221,3 @@ def _watched(collector: Collector, scaler: Ticks | None) -> Ticks:
         return decide(now_s, views) if decide is not None else None
 
     return Ticks(scaler.interval_s if scaler else collector.timeline.interval_s, look)
-
-
-def _interval_s(load: Load, conditions: Conditions) -> float:
-    rate = rate_of(load)
-    spans = [load.duration_s, conditions.requests / rate if conditions.requests and rate else None]
-    if isinstance(load.arrival, Stages):
-        spans.append(sum(float(stage.duration) for stage in load.arrival.stages))
-    if load.trace is not None and load.trace.at_s is not None and isinstance(load.arrival, Trace):
-        spans.append(float(load.trace.at_s[-1]) / load.arrival.speed)
-    known = [span for span in spans if span]
-    return max(min(known) / LOOKS, SHORTEST_INTERVAL_S) if known else 1.0
