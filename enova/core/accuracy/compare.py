@@ -84,13 +84,17 @@ class Judge:
     def report(self, file: str, report: InjectionReport) -> Iterator[Outcome]:
         """Yield the latencies of an injection report, and its throughput, as far as they were measured."""
         tested, sent, found = report.tested, report.sent, report.found
+        if tested is None or not report.valid or (report.asked is not None and report.asked.emulated):
+            about = _About("injection", report.name or file, file, "", "")
+            yield about.unpredicted("; ".join(report.problems) or "it does not say which real engine got the load")
+            return
         about = _About("injection", report.name or file, file, tested.model, tested.gpu)
         try:
-            setup = self.predictor.setup_of_report(report)
+            setup = self.predictor.setup_of_report(tested)
             origin = self.predictor.step_time(setup).origin
             load = load_of(sent.injection, seed=sent.seed)
             error = self.error or NO_MODEL_ERROR
-            conditions = Conditions(requests=sent.requests, error=error, sensitivity=True)
+            conditions = Conditions(requests=sent.requests, warmup_s=sent.warmup_s, error=error, sensitivity=True)
             results = forecast([setup] * tested.replicas, self.predictor.curves, load, conditions)
         except (CannotModel, UsageError) as problem:
             yield about.unpredicted(problem)
@@ -101,7 +105,7 @@ class Judge:
         pairs = [
             (f"{metric}_{statistic}", "s", measured, results.of(metric, statistic))
             for metric in REPORTED
-            for statistic, measured in getattr(found, metric).model_dump(exclude_none=True).items()
+            for statistic, measured in getattr(found, metric).figures().items()
         ]
         pairs.append(("requests_per_s", "/s", found.requests_per_s or 0.0, results.requests_per_s))
         for metric, unit, measured, figure in pairs:

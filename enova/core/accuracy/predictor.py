@@ -28,7 +28,7 @@ from enova.core.engine.roofline import frontend_of, step_time_of
 from enova.core.engine.setup import EngineSetup, Version
 from enova.core.engine.step_time import Origin, StepTime
 from enova.core.simulate.limits_of import limits_of
-from enova.core.workload.report import InjectionReport
+from enova.core.workload.report import Tested
 from enova.errors import CannotModel
 
 
@@ -162,9 +162,8 @@ class Predictor:
             quantization=Numbers.FP8 if start.quantisation == "fp8" else None,
         )
 
-    def setup_of_report(self, report: InjectionReport) -> EngineSetup:
-        """Return the engine that got the load. Raises CannotModel for what is not known."""
-        tested = report.tested
+    def setup_of_report(self, tested: Tested) -> EngineSetup:
+        """Return the engine that got a load. Raises CannotModel for what is not known."""
         return setup_with(
             self.model_of(tested.model),
             self.gpu_of(tested.gpu),

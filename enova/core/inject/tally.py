@@ -54,7 +54,10 @@ class SoFar:
 
 
 class Tally:
-    """Takes the reports of all workers. `conditions` say what is promised, how much is sent, and what is warm-up."""
+    """Takes the reports of all workers. `conditions` say what is promised, how much is sent and what is warm-up.
+
+    `limited`: there is a most of requests in flight.
+    """
 
     def __init__(self, load: Load, conditions: Conditions, *, limited: bool = False) -> None:
         self._load, self._limit, self._limited = load, conditions.requests, limited

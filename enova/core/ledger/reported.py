@@ -8,7 +8,7 @@ from enova.core.workload.report import REPORTED, InjectionReport
 
 
 def measurement_in(report: InjectionReport, *, service: str, ended_s: float, source: str) -> Measurement:
-    """Return what a run of load found. A report does not say when it was, nor which settings the replicas had.
+    """Return what a run of load found. A report does not say which settings the replicas had.
 
     Its rate is that of the traffic that was sent, as the forecast's is; replays and users who wait for their
     answers have none.
@@ -17,7 +17,7 @@ def measurement_in(report: InjectionReport, *, service: str, ended_s: float, sou
     figures = {
         f"{metric}.{statistic}": value
         for metric in REPORTED
-        for statistic, value in getattr(found, metric).model_dump(exclude_none=True).items()
+        for statistic, value in getattr(found, metric).figures().items()
     }
     if found.requests_per_s is not None:
         figures["requests_per_s"] = found.requests_per_s
@@ -29,6 +29,17 @@ def measurement_in(report: InjectionReport, *, service: str, ended_s: float, sou
         source=source,
         requests=found.served,
         rate=None if arrival is None else mean_rate(arrival),
-        replicas=report.tested.replicas,
+        replicas=None if report.tested is None else report.tested.replicas,
+        output_tokens=_output_tokens(report),
+        emulated=report.asked is not None and report.asked.emulated,
         figures={name: Measured.exactly(value) for name, value in sorted(figures.items())},
     )
+
+
+def _output_tokens(report: InjectionReport) -> float | None:
+    """Return the mean of a request, as far as the server counted them."""
+    delivery, found = report.sent.delivery, report.found
+    if delivery is None or not delivery.output_tokens[0]:
+        return None
+    rates = found.output_tokens_per_s, found.requests_per_s
+    return rates[0] / rates[1] if rates[0] is not None and rates[1] else None

@@ -163,7 +163,7 @@ def settled(load: Load, conditions: Conditions) -> Conditions:
 
 
 def interval_s_of(load: Load, conditions: Conditions) -> float:
-    """Return how long the intervals of a run are that is looked at `LOOKS` times, as far as its length is known."""
+    """Return how long the intervals of a run are that is looked at `LOOKS` times, as far as its end is known."""
     rate = rate_of(load)
     spans = [load.duration_s, conditions.requests / rate if conditions.requests and rate else None]
     if isinstance(load.arrival, Stages):

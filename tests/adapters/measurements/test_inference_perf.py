@@ -43,6 +43,7 @@ def test_a_stage_is_a_steady_rate_against_the_engine_of_its_manifest(tmp_path: P
     ((place, report),), problems = read_inference_perf(folder(tmp_path, STEADY))
 
     assert problems == []
+    assert report.tested is not None
     assert place == f"{tmp_path / 'stages.csv'}:2"
     assert (report.tested.model, report.tested.vllm, report.name) == ("org/model", "0.11", "base 0")
     assert report.tested.setup == {
