@@ -137,9 +137,9 @@ def _now(resolved: Resolved, adviser: Adviser, observed: Observed) -> tuple[Fore
         return None, running
     try:
         found = expect(running.question, running.shape, running.replicas, running.service, running.learnt)
-        return found, ""
     except (EnovaError, KeyError) as error:
         return None, f"cannot be told: {error}"
+    return found, ""
 
 
 def _replicas(observed: Observed, service_name: str) -> list[Instance]:

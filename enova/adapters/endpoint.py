@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,28 @@ def look_at(url: str, api_key: str | None) -> Endpoint:
         vllm=said if isinstance(said, str) else None,
         emulated=answer.headers.get("x-enova-emulated") == "true",
     )
+
+
+def prompt_tokens_of(url: str, api_key: str | None, path: str, body: Mapping[str, Any], timeout_s: float) -> int:
+    """Ask once, for one token, and return how many tokens of prompt the server counted; 0 if it does not say.
+
+    Raises ObserveError with the server's own words if it does not answer.
+    """
+    headers = {"Authorization": f"Bearer {_sound(api_key)}"} if api_key else {}
+    try:
+        with httpx.Client(timeout=timeout_s, headers=headers, trust_env=False) as client:
+            answer = client.post(f"{url}{path}", json={**body, "max_tokens": 1, "stream": False})
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ObserveError(f"{url} did not answer one request: {str(error) or type(error).__name__}") from error
+    found = _json(answer)
+    if not answer.is_success:
+        said = found.get("error")
+        words = said.get("message") if isinstance(said, dict) else said or found.get("message") or answer.text
+        hint = "nothing was sent beside this one request; `--api` and `--model` say how it is asked"
+        raise ObserveError(f"{url}{path} answered {answer.status_code}: {str(words)[:500].strip()}", hint=hint)
+    usage = found.get("usage")
+    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    return tokens if isinstance(tokens, int) else 0
 
 
 def base_of(url: str) -> str:

@@ -1,4 +1,4 @@
-"""What was forecast, measured, and found by runs of load, in a SQLite file. It is a record only: deleting it is safe.
+"""Forecasts, measurements and runs of load, in a SQLite file. It is a record only: deleting it is safe.
 
 Every call opens the file and closes it: processes may come and go, and it may be deleted between two calls.
 Nothing secret goes in: figures, names and fingerprints.

@@ -19,6 +19,7 @@ from enova.cli import (
     fit,
     gpus,
     init,
+    inject,
     inventory,
     ledger,
     logs,
@@ -88,6 +89,7 @@ app.command("simulate")(simulate.simulate)
 app.command("fit")(fit.fit)
 app.command("calibrate")(calibrate.calibrate)
 app.command("accuracy")(accuracy.accuracy)
+app.add_typer(inject.app, name="inject")
 app.add_typer(ledger.app, name="ledger")
 app.command("models")(models.models)
 app.command("gpus")(gpus.gpus)

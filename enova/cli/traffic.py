@@ -34,8 +34,10 @@ class Traffic:
     seed: int | None
     promises: tuple[str, ...]
 
-    def load(self, service: Service, *, named: bool) -> Load:
+    def load(self, service: Service, *, named: bool, texts: bool = False) -> Load:
         """Return the load of a service. `named`: it comes from a spec, so that nothing is assumed.
+
+        `texts`: the prompts of datasets are wanted too.
 
         Raises:
             UsageError: options that do not go together, or traffic that is not known.
@@ -50,7 +52,7 @@ class Traffic:
         if self.rate is not None and not 0 < self.rate <= MAX_RATE:
             raise UsageError(f"--rate: must be above 0 and at most {MAX_RATE:,.0f}")
         injection = self._injection(service.injection, assume=not named)
-        recordings = {file: read_recording(file) for file in files_of(injection)}
+        recordings = {file: read_recording(file, texts=texts) for file in files_of(injection)}
         try:
             load = load_of(injection, seed=self.seed, recordings=recordings)
         except UsageError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from enova.errors import UsageError
 from enova.render.forecast import Forecast, engine_words, forecasts_text
-from enova.render.panels import GRID, INK, panels_of
+from enova.render.panels import GRID, INK, Panel, panels_of
 from enova.render.traffic import traffic_words
 
 if TYPE_CHECKING:
@@ -67,6 +67,30 @@ def inline(picture: Picture, label: str, prefix: str) -> str:
     return f"<figure><svg role='img' aria-label='{escape(label, quote=True)}'{drawn}</figure>"
 
 
+def picture_of(blocks: Sequence[tuple[str, Sequence[Panel]]]) -> Picture:
+    """Return panels, two in a row, those of each block under its title if it has one."""
+    from matplotlib.figure import Figure
+
+    rows = [math.ceil(len(panels) / 2) for _, panels in blocks]
+    heading = 0.75 if any(title for title, _ in blocks) else 0.0
+    heights = [heading + _PANEL_HEIGHT * count for count in rows]
+    picture = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained", facecolor="white")
+    areas = picture.subfigures(len(blocks), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for (title, panels), area, count in zip(blocks, areas, rows, strict=True):
+        if title:
+            area.suptitle(title, fontsize=11)
+        axes = list(area.subplots(count, 2, squeeze=False).flat)
+        for axis in axes:
+            axis.set_visible(False)
+        for axis, panel in zip(axes, panels, strict=False):
+            axis.set_visible(True)
+            axis.grid(color=GRID, linewidth=0.7)
+            axis.set_axisbelow(True)
+            axis.spines[["top", "right"]].set_visible(False)
+            panel(axis)
+    return picture
+
+
 def draw(forecasts: Sequence[Forecast], file: Path) -> None:
     """Draw forecasts into a file whose suffix says its form; a .png or .svg holds the panels of all of them.
 
@@ -107,29 +131,12 @@ pre {{ font-size: 12.5px; line-height: 1.4; }}
 
 
 def _picture(forecasts: Sequence[Forecast], *, titled: bool) -> Picture:
-    """Return the panels, two in a row, each forecast's under its own title."""
-    from matplotlib.figure import Figure
-
-    blocks = [(forecast, panels_of(forecast)) for forecast in forecasts]
-    rows = [math.ceil(len(panels) / 2) for _, panels in blocks]
-    heading = 0.75 if titled else 0.0
-    heights = [heading + _PANEL_HEIGHT * count for count in rows]
-    picture = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained", facecolor="white")
-    areas = picture.subfigures(len(blocks), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for (forecast, panels), area, count in zip(blocks, areas, rows, strict=True):
-        if titled:
-            words = textwrap.shorten(traffic_words(forecast.load), _TITLE_LENGTH, placeholder=" …")
-            area.suptitle(f"{_title(forecast)}\n{words}", fontsize=11)
-        axes = list(area.subplots(count, 2, squeeze=False).flat)
-        for axis in axes:
-            axis.set_visible(False)
-        for axis, panel in zip(axes, panels, strict=False):
-            axis.set_visible(True)
-            axis.grid(color=GRID, linewidth=0.7)
-            axis.set_axisbelow(True)
-            axis.spines[["top", "right"]].set_visible(False)
-            panel(axis)
-    return picture
+    """Return the panels of forecasts, each one's under its own title."""
+    blocks = []
+    for forecast in forecasts:
+        words = textwrap.shorten(traffic_words(forecast.load), _TITLE_LENGTH, placeholder=" …")
+        blocks.append((f"{_title(forecast)}\n{words}" if titled else "", panels_of(forecast)))
+    return picture_of(blocks)
 
 
 def _title(forecast: Forecast) -> str:

@@ -44,6 +44,17 @@ def panels_of(forecast: Forecast) -> list[Panel]:
     return panels
 
 
+def labelled(axis: Axes, title: str, x: str, y: str) -> None:
+    """Name a panel and its axes, and explain its lines where they have names."""
+    axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    if y in ("tokens/s", "requests"):
+        axis.yaxis.set_major_formatter(_plain)
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(frameon=False, fontsize=8, loc="best")
+
+
 def _latency_over_rate(axis: Axes, forecast: Forecast, metric: Metric) -> None:
     for statistic, colour in _STATISTICS:
         figures = [results.of(metric, statistic) for _, results in forecast.sweep]
@@ -52,7 +63,7 @@ def _latency_over_rate(axis: Axes, forecast: Forecast, metric: Metric) -> None:
     _capacity(axis, forecast)
     axis.set_yscale("log")
     _plain_log(axis)
-    _label(axis, f"{NAMES[metric]} over rate, with 90 % bands", "requests/s", "ms")
+    labelled(axis, f"{NAMES[metric]} over rate, with 90 % bands", "requests/s", "ms")
 
 
 def _throughput_over_rate(axis: Axes, forecast: Forecast) -> None:
@@ -60,7 +71,7 @@ def _throughput_over_rate(axis: Axes, forecast: Forecast) -> None:
     _line(axis, forecast, figures, BLUE, "output tokens/s")
     _capacity(axis, forecast)
     axis.set_ylim(bottom=0)
-    _label(axis, "Throughput over rate", "requests/s", "tokens/s")
+    labelled(axis, "Throughput over rate", "requests/s", "tokens/s")
 
 
 def _goodput_over_rate(axis: Axes, forecast: Forecast) -> None:
@@ -73,7 +84,7 @@ def _goodput_over_rate(axis: Axes, forecast: Forecast) -> None:
     axis.plot(rates, 100 * kv_use, color=PURPLE, marker="o", ms=3, label="KV cache full")
     _capacity(axis, forecast)
     axis.set_ylim(0, 103)
-    _label(axis, "Goodput and KV cache over rate", "requests/s", "%")
+    labelled(axis, "Goodput and KV cache over rate", "requests/s", "%")
 
 
 def _percentiles(axis: Axes, results: Results) -> None:
@@ -93,7 +104,7 @@ def _percentiles(axis: Axes, results: Results) -> None:
     axis.margins(x=0.14)
     axis.set_xlim(left=0)
     axis.xaxis.set_major_formatter(_plain)
-    _label(axis, "Latencies of the run, with 90 % bands", "ms", "")
+    labelled(axis, "Latencies of the run, with 90 % bands", "ms", "")
 
 
 def _batch_over_time(axis: Axes, series: Series) -> None:
@@ -103,7 +114,7 @@ def _batch_over_time(axis: Axes, series: Series) -> None:
     if np.nanmax(series.replicas) > np.nanmin(series.replicas):
         axis.plot(times, series.replicas, color=GREEN, linewidth=1.2, drawstyle="steps-mid", label="replicas")
     axis.set_ylim(0, 1.25 * axis.get_ylim()[1])
-    _label(axis, "Requests in the engines", unit, "requests")
+    labelled(axis, "Requests in the engines", unit, "requests")
 
 
 def _kv_over_time(axis: Axes, series: Series) -> None:
@@ -111,7 +122,7 @@ def _kv_over_time(axis: Axes, series: Series) -> None:
     axis.fill_between(times, 100 * series.kv_use, color=PURPLE, alpha=0.2, linewidth=0)
     axis.plot(times, 100 * series.kv_use, color=PURPLE, linewidth=1.2)
     axis.set_ylim(0, max(5.0, min(103.0, 120 * float(np.nanmax(series.kv_use)))))
-    _label(axis, "KV cache in use", unit, "%")
+    labelled(axis, "KV cache in use", unit, "%")
 
 
 def _throughput_over_time(axis: Axes, series: Series) -> None:
@@ -123,7 +134,7 @@ def _throughput_over_time(axis: Axes, series: Series) -> None:
     tokens, intervals = (np.convolve(part, window, "same") for part in (series.output_tokens, np.ones(len(times))))
     axis.plot(times, tokens / intervals / series.interval_s, color=BLUE, linewidth=1.2, label="output tokens/s")
     axis.set_ylim(bottom=0)
-    _label(axis, "Throughput", unit, "tokens/s")
+    labelled(axis, "Throughput", unit, "tokens/s")
 
 
 def _times(series: Series) -> tuple[Floats, str]:
@@ -169,13 +180,3 @@ def _plain_log(axis: Axes) -> None:
     axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
     axis.yaxis.set_major_formatter(_plain)
     axis.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _label(axis: Axes, title: str, x: str, y: str) -> None:
-    axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    axis.set_xlabel(x)
-    axis.set_ylabel(y)
-    if y in ("tokens/s", "requests"):
-        axis.yaxis.set_major_formatter(_plain)
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(frameon=False, fontsize=8, loc="best")

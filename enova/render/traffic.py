@@ -9,6 +9,7 @@ from enova.core.spec.injection import (
     Empirical,
     Fixed,
     Gamma,
+    Injection,
     Lengths,
     Normal,
     RequestClass,
@@ -28,9 +29,14 @@ def traffic_words(load: Load) -> str:
 
 def traffic_parts(load: Load) -> list[str]:
     """Return the words for its arrivals and for each class, or those for both where there are no classes."""
-    kinds = [_kind_words(kind) for kind in load.injection.classes or (load.injection,)]
-    arrivals = arrival_words(load.arrival)
-    return [arrivals, *kinds] if load.injection.classes else [f"{arrivals}; {kinds[0]}"]
+    return injection_parts(load.injection)
+
+
+def injection_parts(injection: Injection) -> list[str]:
+    """Return the same for traffic as it is written."""
+    kinds = [_kind_words(kind) for kind in injection.classes or (injection,)]
+    arrivals = "arrivals unknown" if injection.arrival is None else arrival_words(injection.arrival)
+    return [arrivals, *kinds] if injection.classes else [f"{arrivals}; {kinds[0]}"]
 
 
 def arrival_words(arrival: Arrival) -> str:

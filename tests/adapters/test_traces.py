@@ -12,6 +12,11 @@ from enova.adapters.traces import read_recording
 from enova.core.workload.recording import Recording
 from enova.errors import RecordingError
 
+NO_COLUMNS = (
+    "has none of the columns timestamp, prompt_tokens, output_tokens, nor prompts as text "
+    "(hint: it has when, what; texts are in one of prompt, conversations, messages, question, instruction, text)"
+)
+
 
 @pytest.fixture
 def shared() -> Path:
@@ -20,10 +25,10 @@ def shared() -> Path:
     return folder
 
 
-def read(folder: Path, name: str, text: str) -> Recording:
+def read(folder: Path, name: str, text: str, *, texts: bool = False) -> Recording:
     path = folder / name
     path.write_text(text, encoding="utf-8")
-    return read_recording(str(path))
+    return read_recording(str(path), texts=texts)
 
 
 def said(folder: Path, name: str, text: str) -> list[str]:
@@ -153,7 +158,7 @@ def test_json_lines_must_be_mappings_that_all_have_the_columns(tmp_path: Path) -
         ("timestamp,prompt_tokens\n", "a.csv:0:0: holds no requests"),
         (
             "when,what\n1,2\n",
-            "a.csv:2:0: has none of the columns timestamp, prompt_tokens, output_tokens (hint: it has when, what)",
+            f"a.csv:2:0: {NO_COLUMNS}",
         ),
     ],
 )
@@ -170,3 +175,81 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
 
 def test_a_thousand_mistakes_are_not_all_listed(tmp_path: Path) -> None:
     assert len(said(tmp_path, "a.csv", "prompt_tokens\n" + "x\n" * 1000)) == 100
+
+
+def test_burstgpts_columns_are_understood_and_failed_requests_left_out(tmp_path: Path) -> None:
+    text = (
+        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+        "5,ChatGPT,472,18,490,Conversation log\n"
+        "45,ChatGPT,1087,0,1087,Conversation log\n"
+        "118,GPT-4,417,276,693,API log\n"
+    )
+
+    found = read(tmp_path, "burst.csv", text)
+
+    assert found.at_s is not None
+    assert found.prompt_tokens is not None
+    assert found.output_tokens is not None
+    assert found.at_s.tolist() == [0, 113]
+    assert found.prompt_tokens.tolist() == [472, 417]
+    assert found.output_tokens.tolist() == [18, 276]
+    assert (found.left_out, found.estimated) == (1, False)
+
+
+def test_sharegpts_conversations_are_their_first_question_and_its_answer(tmp_path: Path) -> None:
+    turns = [("human", "a" * 40), ("gpt", "b" * 80), ("human", "c" * 4), ("gpt", "d" * 4)]
+    whole = {"id": "1", "conversations": [{"from": who, "value": said} for who, said in turns]}
+    begun = {"id": "2", "conversations": [{"from": "gpt", "value": "hello"}]}
+    unanswered = {"id": "3", "conversations": [{"from": "human", "value": "hello?"}]}
+
+    found = read(tmp_path, "share.json", json.dumps([begun, whole, unanswered], indent=1), texts=True)
+
+    assert found.texts == ("a" * 40,)
+    assert found.prompt_tokens is not None
+    assert found.output_tokens is not None
+    assert (found.prompt_tokens.tolist(), found.output_tokens.tolist()) == ([10], [20])
+    assert (found.left_out, found.estimated) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "prompt"),
+    [
+        ("gsm8k.jsonl", '{"question": "How many?", "answer": "#### 3"}\n', "How many?"),
+        ("mmlu.csv", "question,A,B,answer\nWhich?,one,two,B\n", "Which?\nA. one\nB. two"),
+        ("alpaca.json", '[{"instruction": "Sum.", "input": "1 2", "output": "3"}]', "Sum.\n\n1 2"),
+        ("alpaca.json", '[{"instruction": "Greet.", "input": "", "output": "Hi"}]', "Greet."),
+        ("chat.jsonl", '{"messages": [{"role": "system"}, {"role": "user", "content": "Hi"}]}', "Hi"),
+        ("plain.csv", "text\nHello there\n", "Hello there"),
+    ],
+)  # fmt: skip
+def test_questions_of_evaluation_sets_are_prompts(tmp_path: Path, name: str, text: str, prompt: str) -> None:
+    assert read(tmp_path, name, text, texts=True).texts == (prompt,)
+
+
+def test_texts_are_kept_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    assert read(tmp_path, "a.jsonl", '{"prompt": "Hello"}\n').texts is None
+
+
+def test_texts_keep_to_their_times(tmp_path: Path) -> None:
+    text = '{"timestamp": 9, "prompt": "late"}\n{"timestamp": 1, "prompt": "early"}\n'
+
+    assert read(tmp_path, "a.jsonl", text, texts=True).texts == ("early", "late")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[{"prompt": "a"}, {"prompt": 8}]', ["[1].prompt: must be text"]),
+        ('[{"prompt": "a"}, 7]', ["[1]: must be a mapping, one request each"]),
+        ('[{"conversations": 3}]', ["[0].conversations: must be a list of turns with from and value"]),
+        ('[{"messages": [{"role": "system", "content": "x"}]}]', ["[0].messages: has no message of a user"]),
+    ],
+)  # fmt: skip
+def test_mistakes_within_an_array_are_named_by_their_index(tmp_path: Path, text: str, words: list[str]) -> None:
+    assert said(tmp_path, "a.json", text) == [f"a.json:0:0: {one}" for one in words]
+
+
+def test_an_array_that_ends_too_soon_is_a_mistake_at_its_place(tmp_path: Path) -> None:
+    [problem] = said(tmp_path, "a.json", '[{"prompt": "a"},\n')
+
+    assert problem.startswith("a.json:2:1: is not JSON: ")

@@ -2,16 +2,18 @@
 
 Why own code. GuideLLM, aiperf, inference-perf and `vllm bench serve` send requests too, and were measured first
 (benchmarks/bench_inject.py). All of them run a Python coroutine, or pass a message between processes, for every
-request or token, through a general HTTP client, so that a core keeps a few hundred requests a second, and what
-they report begins when a request was sent, not when it was due. What Enova needs is small: one absolute schedule
-that several processes share, the scheduled time beside every answer, and microseconds for a token. httptools
-parses HTTP, uvloop runs the loop and orjson reads events; the schedule, the pool of connections and the clock are
-all that is left, and are here. Results of those tools can be read (enova.adapters.measurements).
+request or token, through a general HTTP client, so that a core keeps a few hundred requests a second; and their
+latencies begin when a request was sent (GuideLLM tells its dispatch delay apart). What Enova needs is small: one
+absolute schedule that several processes share, the scheduled time beside every answer, and microseconds for a
+token. httptools parses HTTP, uvloop runs the loop and orjson reads events; the schedule, the pool of connections
+and the clock are all that is left, and are here. Results of those tools can be read
+(enova.adapters.measurements.results).
 
 `injector` starts `worker` processes, which pack what they see with `wire`. In a worker a `sender` follows the
 schedule, `pool` keeps connections, `connection` speaks HTTP/1.1, and an `exchange` is one request and its answer.
 """
 
+from enova.adapters.injector.body import PATHS
 from enova.adapters.injector.injector import Run, workers_for
 
-__all__ = ["Run", "workers_for"]
+__all__ = ["PATHS", "Run", "workers_for"]

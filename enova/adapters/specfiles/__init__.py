@@ -1,4 +1,4 @@
-"""Spec files, inventories and traffic profiles: from paths to what was checked, or to every problem of every file at once."""
+"""Spec files, inventories and traffic profiles: from paths to what was checked, or to every problem at once."""
 
 from enova.adapters.specfiles.inventory import read_inventory
 from enova.adapters.specfiles.load import SpecFile, load

@@ -88,7 +88,7 @@ class Collector:
 
     def served(self, served: Served) -> None:
         """Take note of an answer."""
-        (_, arrival_s, prompt, output, kind, _, _), scheduled_s, first_s, finished_s, preemptions, cached = served
+        (_, arrival_s, prompt, output, kind, *_), scheduled_s, first_s, finished_s, preemptions, cached = served
         which = self.kinds.get(kind)
         if which is None:
             which = self._add_kind(kind)

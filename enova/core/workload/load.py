@@ -79,7 +79,7 @@ class Load:
         elif self.kinds:
             names = repeat(self.kinds[0])
         columns = (column.tolist() for column in (shapes.prompt_tokens, shapes.output_tokens))
-        ends = (column.tolist() for column in (shapes.prefixes, shapes.prefix_tokens))
+        ends = (column.tolist() for column in (shapes.prefixes, shapes.prefix_tokens, shapes.rows))
         # The times are cut to what is wanted, and zip ends with the shortest.
         numbers = range(first, first + len(times))
         return map(Request._make, zip(numbers, times.tolist(), *columns, names, *ends, strict=False))

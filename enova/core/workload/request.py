@@ -19,3 +19,5 @@ class Request(NamedTuple):
     """Which shared prefix its prompt starts with; -1: none, its prompt is its own."""
     prefix_tokens: int = 0
     """Length of that prefix, at most `prompt_tokens`."""
+    row: int = -1
+    """Which row of its class's dataset its prompt is; -1: its prompt is made up."""

@@ -26,6 +26,8 @@ class Shapes(NamedTuple):
     output_tokens: Tokens
     prefixes: Tokens
     prefix_tokens: Tokens
+    rows: Tokens
+    """Of the class's dataset; -1 without one."""
     kinds: Tokens | None
     """Index of each one's class; None where there are no classes."""
 
@@ -55,13 +57,13 @@ class Sources:
 
     def shapes(self, first: int, count: int) -> Shapes:
         """Draw `count` requests, the first of which is number `first` of the load."""
-        prompts, outputs, prefixes, prefix_tokens = (np.empty(count, dtype=np.int64) for _ in range(4))
+        prompts, outputs, prefixes, prefix_tokens, rows = (np.empty(count, dtype=np.int64) for _ in range(5))
         kinds = self._kinds(count)
         for index, source in enumerate(self._sources):
             mine = np.arange(count) if kinds is None else np.flatnonzero(kinds == index)
-            prompts[mine], outputs[mine] = source.lengths(first + mine)
+            prompts[mine], outputs[mine], rows[mine] = source.lengths(first + mine)
             prefixes[mine], prefix_tokens[mine] = source.prefixes(prompts[mine], first + mine)
-        return Shapes(prompts, outputs, prefixes, prefix_tokens, kinds)
+        return Shapes(prompts, outputs, prefixes, prefix_tokens, rows, kinds)
 
     def _kinds(self, count: int) -> Tokens | None:
         """Return whose turn each request is.
@@ -98,12 +100,13 @@ class _Source:
         self._first_prefix = first_prefix
         self._prefixes = stream(seed, f"{name}/prefix")
 
-    def lengths(self, places: Tokens) -> tuple[Tokens, Tokens]:
-        """Return prompt and output tokens for the requests at these places of the load."""
+    def lengths(self, places: Tokens) -> tuple[Tokens, Tokens, Tokens]:
+        """Return prompt and output tokens for the requests at these places of the load, and their rows."""
         # A row's prompt and answer belong together, so one draw chooses both.
-        rows = places if self._dataset is None else self._rows.integers(0, len(self._dataset), len(places))
+        count = len(places)
+        rows = np.full(count, -1) if self._dataset is None else self._rows.integers(0, len(self._dataset), count)
         prompts, outputs = (column.of(rows, places) for column in self._columns)
-        return prompts, outputs
+        return prompts, outputs, rows
 
     def prefixes(self, prompts: Tokens, places: Tokens) -> tuple[Tokens, Tokens]:
         """Return the numbers and the lengths of the prefixes that these prompts, at these places, begin with."""
