@@ -37,6 +37,7 @@ TOKENS = 16
 SECONDS = 10
 RATES = (100, 200, 400, 800, 1600, 2400, 3200, 4000, 4800, 5600, 6400, 8000)
 KEPT, LAG_S = 0.99, 0.010
+ASKED_BEFORE, PAUSE_S = 20, 0.1
 MILLION = 1_000_000
 
 
@@ -107,7 +108,7 @@ def vllm_bench(url: str, rate: int, _: Path) -> list[str]:
         "bench", "serve", "--base-url", url, "--model", "canned", "--tokenizer", "/models/tiny",
         "--dataset-name", "random", "--random-input-len", "16", "--random-output-len", str(TOKENS),
         "--num-prompts", str(rate * SECONDS), "--request-rate", str(rate), "--burstiness", "1e9",
-        "--disable-tqdm", "--skip-tokenizer-init",
+        "--disable-tqdm",
     ]  # fmt: skip
 
 
@@ -157,9 +158,9 @@ def _run(command: list[str], url: str, rate: int) -> Seen | str:
     pinned = ["taskset", "-c", str(CLIENT_CORE), *command]
     done = subprocess.run(pinned, capture_output=True, text=True, timeout=60 + 10 * SECONDS, check=False)
     arrivals = np.array(httpx.get(f"{url}/arrivals", timeout=60).json())
-    # Tools ask once or more before they begin: what is followed by a long pause is not of the schedule.
-    pauses = np.flatnonzero(np.diff(arrivals) > 0.5)
-    arrivals = arrivals[pauses[-1] + 1 if len(pauses) and pauses[-1] < 20 else 0 :]
+    # Tools ask once or more before they begin, which is not of the schedule, and then begin after a pause.
+    pauses = np.flatnonzero(np.diff(arrivals[:ASKED_BEFORE]) > max(PAUSE_S, 5 / rate))
+    arrivals = arrivals[pauses[-1] + 1 if len(pauses) else 0 :]
     if len(arrivals) < rate * SECONDS / 20:
         return (done.stderr or done.stdout).strip()[-300:] or f"only {len(arrivals)} requests came"
     return seen(arrivals, rate)

@@ -11,7 +11,7 @@ from enova.core.inject.sweep import Tried
 from enova.core.simulate.results import Metric, Results
 from enova.core.workload.report import REPORTED, InjectionReport, OverTime, Seen
 from enova.render.injection import NAMES
-from enova.render.panels import BLUE, GREEN, INK, ORANGE, PURPLE, RED, Panel, labelled
+from enova.render.panels import BLUE, GREEN, INK, ORANGE, PURPLE, RED, Panel, labelled, plain_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -154,3 +154,4 @@ def _log_if_possible(axis: Axes) -> None:
     """Without a delay to show there is nothing that a logarithm could be taken of."""
     if axis.dataLim.y1 > 0:
         axis.set_yscale("log")
+        plain_log(axis)

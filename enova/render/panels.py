@@ -62,7 +62,7 @@ def _latency_over_rate(axis: Axes, forecast: Forecast, metric: Metric) -> None:
     _limits(axis, [promise for promise in forecast.conditions.promises if promise.metric is metric])
     _capacity(axis, forecast)
     axis.set_yscale("log")
-    _plain_log(axis)
+    plain_log(axis)
     labelled(axis, f"{NAMES[metric]} over rate, with 90 % bands", "requests/s", "ms")
 
 
@@ -174,7 +174,7 @@ def _plain(value: float, _position: object = None) -> str:
     return f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}"
 
 
-def _plain_log(axis: Axes) -> None:
+def plain_log(axis: Axes) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
