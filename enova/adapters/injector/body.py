@@ -36,7 +36,7 @@ def address_of(target: Target) -> Address:
 
 def asking(target: Target, prompts: Prompts) -> Callable[[Request], bytes]:
     """Return what makes the bytes of a request. Raises ApplyError for a key that no header can carry."""
-    start = _head(target)
+    start = head_of(target)
     fixed: dict[str, Any] = {**target.body, "model": target.model, "stream": target.stream}
     if target.stream:
         fixed["stream_options"] = {"include_usage": True}
@@ -53,7 +53,8 @@ def asking(target: Target, prompts: Prompts) -> Callable[[Request], bytes]:
     return ask
 
 
-def _head(target: Target) -> bytes:
+def head_of(target: Target) -> bytes:
+    """Return the head of a request up to its length. Raises ApplyError for a key that no header can carry."""
     parts = urlsplit(target.url)
     lines = [
         f"POST {parts.path.rstrip('/')}{PATHS[target.api]} HTTP/1.1",

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from time import monotonic
 
+from enova.adapters.injector.body import head_of
 from enova.adapters.injector.wire import Packed, unpacked
 from enova.adapters.injector.worker import READY, STOP, work
 from enova.core.inject.job import Job
@@ -37,9 +38,10 @@ def workers_for(rate: float | None, output_tokens: float, cpus: int, *, stream: 
 
 
 class Run:
-    """One run of a load; its batches can be had once."""
+    """One run of a load; its batches can be had once. Raises ApplyError for a key that no header can carry."""
 
     def __init__(self, job: Job, *, workers: int) -> None:
+        head_of(job.target)
         self._jobs = [replace(job, worker=number, workers=workers) for number in range(workers)]
         if job.in_flight is not None:
             self._jobs = [

@@ -75,8 +75,7 @@ class Tally:
 
     def add(self, batch: Batch) -> None:
         """Take note of what a worker reports."""
-        before = self._latest.get(batch.worker)
-        if batch.at_s > 0 and (before is None or before.sending):
+        if batch.at_s > 0 and (batch.sending or batch.worker not in self._busiest):
             self._busiest[batch.worker] = batch.cpu_s / batch.at_s
         self._emulated = self._emulated or batch.emulated
         for outcome in batch.outcomes:
