@@ -36,7 +36,7 @@ def look_at(url: str, api_key: str | None) -> Endpoint:
             answer = client.get(f"{base}/v1/models")
             version = client.get(f"{base}/version")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        hint = "is the service up? see `enova status`"
+        hint = "is it up, and is the address right? without a path; `enova status` shows services' addresses"
         raise ObserveError(f"{base} cannot be asked: {str(error) or type(error).__name__}", hint=hint) from error
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         hint = "name the environment variable that holds its key with --api-key-env"

@@ -10,7 +10,7 @@ import typer
 from enova.cli import inject_options as options
 from enova.cli.options import Color, TextOrJson, complete_service, seconds_of
 from enova.cli.session import Session, session_of
-from enova.errors import MeasurementError, Problem, UsageError
+from enova.errors import MeasurementError, UsageError
 
 if TYPE_CHECKING:
     from enova.core.workload.report import InjectionReport
@@ -160,11 +160,7 @@ def report_named(session: Session, run: str) -> InjectionReport:
         if kept is None:
             raise UsageError(f"there is no run {run}", hint="see `enova inject list`")
         return kept.report
-    try:
-        report, problems = read_any(Path(run))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MeasurementError([Problem(run, 0, 0, "", f"cannot be read: {reason}")]) from error
+    report, problems = read_any(Path(run))
     if report is None:
         raise MeasurementError(problems)
-    return report
+    return report if report.name else report.model_copy(update={"name": Path(run).name})

@@ -12,11 +12,6 @@ from enova.adapters.traces import read_recording
 from enova.core.workload.recording import Recording
 from enova.errors import RecordingError
 
-NO_COLUMNS = (
-    "has none of the columns timestamp, prompt_tokens, output_tokens, nor prompts as text "
-    "(hint: it has when, what; texts are in one of prompt, conversations, messages, question, instruction, text)"
-)
-
 
 @pytest.fixture
 def shared() -> Path:
@@ -25,10 +20,10 @@ def shared() -> Path:
     return folder
 
 
-def read(folder: Path, name: str, text: str, *, texts: bool = False) -> Recording:
+def read(folder: Path, name: str, text: str) -> Recording:
     path = folder / name
     path.write_text(text, encoding="utf-8")
-    return read_recording(str(path), texts=texts)
+    return read_recording(str(path))
 
 
 def said(folder: Path, name: str, text: str) -> list[str]:
@@ -158,7 +153,10 @@ def test_json_lines_must_be_mappings_that_all_have_the_columns(tmp_path: Path) -
         ("timestamp,prompt_tokens\n", "a.csv:0:0: holds no requests"),
         (
             "when,what\n1,2\n",
-            f"a.csv:2:0: {NO_COLUMNS}",
+            (
+                "a.csv:2:0: has none of the columns timestamp, prompt_tokens, output_tokens (hint: it has when, "
+                "what; prompts as text may be in prompt, conversations, messages, question, instruction or text)"
+            ),
         ),
     ],
 )
@@ -177,79 +175,118 @@ def test_a_thousand_mistakes_are_not_all_listed(tmp_path: Path) -> None:
     assert len(said(tmp_path, "a.csv", "prompt_tokens\n" + "x\n" * 1000)) == 100
 
 
-def test_burstgpts_columns_are_understood_and_failed_requests_left_out(tmp_path: Path) -> None:
+def test_texts_are_kept_where_they_are_asked_for_in_the_order_of_rows(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_text('{"timestamp": 2, "prompt": "late"}\n{"timestamp": 1, "prompt": "early one"}\n')
+
+    assert read_recording(str(path)).texts is None
+    found = read_recording(str(path), texts=True)
+    assert (found.texts, columns(found)) == (("early one", "late"), [[0, 1], [3, 1], None])
+
+
+def test_burstgpts_traces_leave_failures_out(tmp_path: Path) -> None:
     text = (
         "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
-        "5,ChatGPT,472,18,490,Conversation log\n"
-        "45,ChatGPT,1087,0,1087,Conversation log\n"
-        "118,GPT-4,417,276,693,API log\n"
+        "5,ChatGPT,472,18,490,Conversation log\n45,ChatGPT,1087,0,1087,API log\n118,GPT-4,417,276,693,API log\n"
     )
 
-    found = read(tmp_path, "burst.csv", text)
+    assert columns(read(tmp_path, "b.csv", text)) == [[0, 113], [472, 417], [18, 276]]
+    assert said(tmp_path, "b.csv", text.replace("472", "x").replace("276", "-")) == [
+        "b.csv:2:0: request tokens: 'x' is not a number of tokens",
+        "b.csv:4:0: response tokens: '-' is not a number of tokens",
+    ]
+    assert said(tmp_path, "b.csv", "\n".join(text.splitlines()[:1] + text.splitlines()[2:3])) == [
+        "b.csv:0:0: holds no requests"
+    ]
 
-    assert found.at_s is not None
-    assert found.prompt_tokens is not None
-    assert found.output_tokens is not None
-    assert found.at_s.tolist() == [0, 113]
-    assert found.prompt_tokens.tolist() == [472, 417]
-    assert found.output_tokens.tolist() == [18, 276]
-    assert (found.left_out, found.estimated) == (1, False)
+
+def talk(*turns: tuple[str, str]) -> dict[str, object]:
+    return {"id": "x", "conversations": [{"from": who, "value": what} for who, what in turns]}
 
 
-def test_sharegpts_conversations_are_their_first_question_and_its_answer(tmp_path: Path) -> None:
-    turns = [("human", "a" * 40), ("gpt", "b" * 80), ("human", "c" * 4), ("gpt", "d" * 4)]
-    whole = {"id": "1", "conversations": [{"from": who, "value": said} for who, said in turns]}
-    begun = {"id": "2", "conversations": [{"from": "gpt", "value": "hello"}]}
-    unanswered = {"id": "3", "conversations": [{"from": "human", "value": "hello?"}]}
+def test_sharegpt_conversations_are_their_first_question_and_answer(tmp_path: Path) -> None:
+    talks = [
+        talk(("system", "be"), ("human", "12345678"), ("gpt", "123456789"), ("human", "no"), ("gpt", "no")),
+        talk(("gpt", "unasked"), ("human", "unanswered")),
+        talk(),
+        talk(("gpt", "unasked"), ("human", "four"), ("gpt", "four")),
+    ]
+    for name, text in (("a.json", json.dumps(talks, indent=1)), ("a.jsonl", "\n".join(map(json.dumps, talks)))):
+        found = read(tmp_path, name, text)
+        assert columns(found) == [None, [2, 1], [3, 1]]
+        assert found.estimated
+    assert read_recording(str(tmp_path / "a.json"), texts=True).texts == ("12345678", "four")
 
-    found = read(tmp_path, "share.json", json.dumps([begun, whole, unanswered], indent=1), texts=True)
 
-    assert found.texts == ("a" * 40,)
-    assert found.prompt_tokens is not None
-    assert found.output_tokens is not None
-    assert (found.prompt_tokens.tolist(), found.output_tokens.tolist()) == ([10], [20])
-    assert (found.left_out, found.estimated) == (2, True)
+def test_what_is_no_conversation_is_said_once(tmp_path: Path) -> None:
+    rows = [
+        talk(("human", "a"), ("gpt", "b")),
+        {"conversations": [{"from": "human"}]},
+        {"conversations": 5},
+        {},
+        7,
+    ]
+
+    assert said(tmp_path, "a.json", "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]") == [
+        "a.json:3:0: conversations: must be a list of turns, each with from and value",
+        "a.json:4:0: conversations: must be a list of turns, each with from and value",
+        "a.json:5:0: conversations: must be a list of turns, each with from and value",
+        "a.json:6:0: must be a mapping, as each entry of the list",
+    ]
+
+
+def test_our_own_form_may_be_one_json_array(tmp_path: Path) -> None:
+    assert columns(read(tmp_path, "a.json", '[{"prompt_tokens": 1},\n {"prompt_tokens": 2}]')) == [
+        None,
+        [1, 2],
+        None,
+    ]
+    assert said(tmp_path, "a.json", '[\n{"prompt_tokens": 1}\n{') == [
+        "a.json:3:0: is not JSON: expecting , or ] after an entry of the list"
+    ]
+    assert said(tmp_path, "a.json", '[{"prompt_tokens": 1},\n\n{"prompt_tokens": }]') == [
+        "a.json:3:0: is not JSON: Expecting value"
+    ]
+    assert said(tmp_path, "a.json", "[ ]") == ["a.json:0:0: holds no requests"]
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "prompt"),
+    ("row", "text"),
     [
-        ("gsm8k.jsonl", '{"question": "How many?", "answer": "#### 3"}\n', "How many?"),
-        ("mmlu.csv", "question,A,B,answer\nWhich?,one,two,B\n", "Which?\nA. one\nB. two"),
-        ("alpaca.json", '[{"instruction": "Sum.", "input": "1 2", "output": "3"}]', "Sum.\n\n1 2"),
-        ("alpaca.json", '[{"instruction": "Greet.", "input": "", "output": "Hi"}]', "Greet."),
-        ("chat.jsonl", '{"messages": [{"role": "system"}, {"role": "user", "content": "Hi"}]}', "Hi"),
-        ("plain.csv", "text\nHello there\n", "Hello there"),
+        ({"question": "Why?", "answer": "So."}, "Why?"),
+        ({"question": "Why?", "A": "x", "B": 2, "C": "y", "D": "z"}, "Why?\nA. x\nB. 2\nC. y\nD. z"),
+        ({"instruction": "Sum", "input": "1 2", "output": "3"}, "Sum\n\n1 2"),
+        ({"instruction": "Sing", "input": ""}, "Sing"),
+        ({"text": "once"}, "once"),
+        (
+            {
+                "messages": [
+                    {"role": role, "content": role + "!"} for role in ("system", "user", "assistant", "user")
+                ]
+            },
+            "user!\n\nuser!",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "see"}]}]}, "see"),
     ],
-)  # fmt: skip
-def test_questions_of_evaluation_sets_are_prompts(tmp_path: Path, name: str, text: str, prompt: str) -> None:
-    assert read(tmp_path, name, text, texts=True).texts == (prompt,)
+)
+def test_evaluation_sets_are_datasets(tmp_path: Path, row: dict[str, object], text: str) -> None:
+    path = tmp_path / "e.jsonl"
+    path.write_text(json.dumps(row))
+    found = read_recording(str(path), texts=True)
+
+    assert (found.texts, columns(found)) == ((text,), [None, [-(-len(text) // 4)], None])
+    assert found.estimated
 
 
-def test_texts_are_kept_only_where_they_are_asked_for(tmp_path: Path) -> None:
-    assert read(tmp_path, "a.jsonl", '{"prompt": "Hello"}\n').texts is None
+def test_mmlus_csv_has_its_options_one_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("question,A,B,C,D,answer\nTwo?,1,2,3,4,B\n")
+
+    assert read_recording(str(path), texts=True).texts == ("Two?\nA. 1\nB. 2\nC. 3\nD. 4",)
 
 
-def test_texts_keep_to_their_times(tmp_path: Path) -> None:
-    text = '{"timestamp": 9, "prompt": "late"}\n{"timestamp": 1, "prompt": "early"}\n'
-
-    assert read(tmp_path, "a.jsonl", text, texts=True).texts == ("early", "late")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ('[{"prompt": "a"}, {"prompt": 8}]', ["[1].prompt: must be text"]),
-        ('[{"prompt": "a"}, 7]', ["[1]: must be a mapping, one request each"]),
-        ('[{"conversations": 3}]', ["[0].conversations: must be a list of turns with from and value"]),
-        ('[{"messages": [{"role": "system", "content": "x"}]}]', ["[0].messages: has no message of a user"]),
-    ],
-)  # fmt: skip
-def test_mistakes_within_an_array_are_named_by_their_index(tmp_path: Path, text: str, words: list[str]) -> None:
-    assert said(tmp_path, "a.json", text) == [f"a.json:0:0: {one}" for one in words]
-
-
-def test_an_array_that_ends_too_soon_is_a_mistake_at_its_place(tmp_path: Path) -> None:
-    [problem] = said(tmp_path, "a.json", '[{"prompt": "a"},\n')
-
-    assert problem.startswith("a.json:2:1: is not JSON: ")
+def test_messages_without_a_user_are_refused(tmp_path: Path) -> None:
+    assert said(tmp_path, "m.jsonl", '{"messages": [{"role": "system", "content": "be"}]}\n{"messages": [1]}') == [
+        "m.jsonl:1:0: messages: has no turn of a user",
+        "m.jsonl:2:0: messages: must be a list of turns, each with role and content",
+    ]

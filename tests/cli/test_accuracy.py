@@ -127,6 +127,13 @@ def test_an_injection_report_is_simulated_as_it_was_sent(machine: Machine) -> No
     assert mean["low"] <= mean["predicted"] <= mean["high"]
 
 
+def test_a_report_that_does_not_say_what_was_tested_is_told_and_not_compared(machine: Machine) -> None:
+    untold = {key: value for key, value in REPORT.items() if key != "tested"}
+    shown = machine.enova("accuracy", written("report.json", json.dumps(untold)))
+
+    assert "the report does not say which engine got the load, or no model ran there" in shown.out + shown.err
+
+
 def test_folders_are_searched_for_whatever_is_known(machine: Machine) -> None:
     a_run("lab/deep/run")
     written("lab/points.csv", POINTS)
@@ -147,7 +154,7 @@ def test_folders_are_searched_for_whatever_is_known(machine: Machine) -> None:
             "points.csv:2:70: osl: 'none' is not a whole number of at least 1",
         ),
         ("other.csv", "a,b\n1,2\n", "other.csv:0:0: nothing that can be compared"),
-        ("report.json", json.dumps(REPORT | {"schema_version": 2}), "report.json:0:0: schema_version: "),
+        ("report.json", json.dumps(REPORT | {"schema_version": 3}), "report.json:0:0: schema_version: "),
     ],
 )
 def test_wrong_files_are_told_with_line_and_column(machine: Machine, name: str, text: str, told: str) -> None:

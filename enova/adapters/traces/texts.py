@@ -1,94 +1,95 @@
-"""Prompts as text: which columns of a dataset hold them, in the forms that public datasets have."""
+"""Prompts as text, in the forms that datasets and evaluation sets have them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from enova.adapters.traces.rows import Values
+from enova.adapters.traces.rows import Row
 
-BYTES_PER_TOKEN = 4
-"""What texts without a count of tokens are divided by: about right for English in today's vocabularies."""
-OPTIONS = ("a", "b", "c", "d")
-
-
-class Form(NamedTuple):
-    """How a dataset says what is asked."""
-
-    column: str
-    prompt: Callable[[Values], str]
-    answer: Callable[[Values], str] | None = None
-    """Whose length is that of answers."""
-    answers: str = ""
-    """The column they are in."""
+CONVERSATIONS = "conversations"
+_OPTIONS = ("a", "b", "c", "d")
+_HUMAN, _MODEL = frozenset({"human", "user"}), frozenset({"gpt", "assistant", "chatgpt"})
 
 
-def form_of(values: Values) -> Form | None:
-    """Return the form of a dataset, going by the columns of its first row; None: it holds no texts."""
-    return next((form for form in FORMS if form.column in values), None)
+def text_column(row: Row) -> str | None:
+    """Return the column that holds a file's prompts as text, going by one of its rows."""
+    return next((name for name in _TEXTS if name in row), None)
 
 
-def usable(form: Form, values: Values) -> bool:
-    """Tell whether a row holds a request: conversations may lack a question, or the answer to it."""
-    return form.column != "conversations" or all(_turns(values))
+def text_in(row: Row, column: str) -> str:
+    """Return the prompt in a row. Raises ValueError where there is none."""
+    return _TEXTS[column](row)
 
 
-def tokens_in(text: str) -> int:
-    """Return about how many tokens a text has."""
-    return math.ceil(len(text.encode()) / BYTES_PER_TOKEN) or 1
+def opening(row: Row) -> tuple[str, str] | None:
+    """Return the first human turn of a conversation and the model's next, None where it lacks either.
+
+    Raises ValueError for what is no conversation.
+    """
+    prompt: str | None = None
+    for turn in _turns(row.get(CONVERSATIONS), "from", "value"):
+        if prompt is None and turn["from"] in _HUMAN:
+            prompt = text(turn["value"])
+        elif prompt is not None and turn["from"] in _MODEL:
+            return prompt, text(turn["value"])
+    return None
 
 
-def _plain(column: str) -> Callable[[Values], str]:
-    return lambda values: _text(values.get(column))
-
-
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """Return a value that must be text. Raises ValueError if it is not."""
     if not isinstance(value, str):
         raise ValueError("must be text")  # noqa: TRY004 - a mistake in the file, reported as all others are
     return value
 
 
-def _question(values: Values) -> str:
-    """Return a question, with the options to choose from if there are some, as in MMLU."""
-    options = [f"{name.upper()}. {values[name]}" for name in OPTIONS if name in values]
-    return "\n".join([_text(values.get("question")), *options])
+def _turns(value: Any, *names: str) -> list[Mapping[str, Any]]:
+    if not isinstance(value, list) or not all(
+        isinstance(turn, dict) and all(name in turn for name in names) for turn in value
+    ):
+        raise ValueError(f"must be a list of turns, each with {' and '.join(names)}")
+    return value
 
 
-def _instruction(values: Values) -> str:
-    """Return an instruction with what it is about, as in Alpaca."""
-    about = values.get("input")
-    return "\n\n".join([_text(values.get("instruction")), *([_text(about)] if about else [])])
+def _question(row: Row) -> str:
+    """Return a question with its options below it, if it has any."""
+    options = [f"{name.upper()}. {row[name]}" for name in _OPTIONS if row.get(name) is not None]
+    return "\n".join([text(row.get("question")), *options])
 
 
-def _messages(values: Values) -> str:
-    messages = values.get("messages")
-    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
-        raise ValueError("must be a list of messages with role and content")
-    asked = [_text(one.get("content")) for one in messages if one.get("role") == "user"]
-    if not asked:
-        raise ValueError("has no message of a user")
-    return "\n\n".join(asked)
+def _instruction(row: Row) -> str:
+    given = row.get("input")
+    return "\n\n".join([text(row.get("instruction")), *([text(given)] if given else [])])
 
 
-def _turns(values: Values) -> tuple[str, str]:
-    """Return the first question of a conversation and the answer to it, as in ShareGPT; empty where one lacks."""
-    turns = values.get("conversations")
-    if not isinstance(turns, list) or not all(isinstance(one, dict) for one in turns):
-        raise ValueError("must be a list of turns with from and value")
-    asked = next((place for place, one in enumerate(turns) if one.get("from") in ("human", "user")), None)
-    if asked is None:
-        return "", ""
-    answers = (one.get("value") for one in turns[asked + 1 : asked + 2] if one.get("from") in ("gpt", "assistant"))
-    return _text(turns[asked].get("value")), _text(next(answers, ""))
+def _messages(row: Row) -> str:
+    turns = _turns(row.get("messages"), "role", "content")
+    users = [_content(turn["content"]) for turn in turns if turn["role"] == "user"]
+    if not users:
+        raise ValueError("has no turn of a user")
+    return "\n\n".join(users)
 
 
-FORMS = (
-    Form("prompt", _plain("prompt")),
-    Form("conversations", lambda values: _turns(values)[0], lambda values: _turns(values)[1], "conversations"),
-    Form("messages", _messages),
-    Form("question", _question),
-    Form("instruction", _instruction, _plain("output"), "output"),
-    Form("text", _plain("text")),
-)
-"""The first whose column is there counts."""
+def _content(value: Any) -> str:
+    """Return a message's text, which may be in parts beside pictures and the like."""
+    if not isinstance(value, list):
+        return text(value)
+    return "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
+
+
+def _conversation(row: Row) -> str:
+    found = opening(row)
+    if found is None:
+        raise ValueError("has no turn of a human that the model answers")
+    return found[0]
+
+
+_TEXTS: Mapping[str, Callable[[Row], str]] = {
+    "prompt": lambda row: text(row.get("prompt")),
+    CONVERSATIONS: _conversation,
+    "messages": _messages,
+    "question": _question,
+    "instruction": _instruction,
+    "text": lambda row: text(row.get("text")),
+}
+TEXT_COLUMNS = tuple(_TEXTS)

@@ -86,7 +86,10 @@ class Judge:
         tested, sent, found = report.tested, report.sent, report.found
         if tested is None or not report.valid or (report.asked is not None and report.asked.emulated):
             about = _About("injection", report.name or file, file, "", "")
-            yield about.unpredicted("; ".join(report.problems) or "it does not say which real engine got the load")
+            yield about.unpredicted(
+                "; ".join(report.problems)
+                or "the report does not say which engine got the load, or no model ran there"
+            )
             return
         about = _About("injection", report.name or file, file, tested.model, tested.gpu)
         try:

@@ -92,7 +92,11 @@ class Trace(Section):
     """Recorded arrivals, played back."""
 
     process: Literal["trace"] = key("Recorded arrivals, played back.", "trace", ...)
-    file: FilePath = key("CSV or JSONL with a `timestamp` in seconds for each request.", "./monday.csv", ...)
+    file: FilePath = key(
+        "CSV or JSON with a `timestamp` in seconds for each request; also as Azure, Mooncake or BurstGPT have it.",
+        "./monday.csv",
+        ...,
+    )
     speed: Annotated[float, Field(gt=0, le=10_000)] = key("Playback speed; 2 is twice as fast.", 2.0, 1.0)
 
 
@@ -189,7 +193,9 @@ class Requests(Section):
     prompt_tokens: Lengths | None = key("Lengths of prompts.", {"distribution": "fixed", "tokens": 512})
     output_tokens: Lengths | None = key("Lengths of answers.", {"distribution": "fixed", "tokens": 128})
     dataset: FilePath | None = key(
-        "JSONL file with real prompts (`prompt`, and `output_tokens` if known).", "./prompts.jsonl"
+        "Real prompts, as CSV or JSON: `prompt` (or `question`, `instruction`, `text`, `messages`), and "
+        "`output_tokens` if known; ShareGPT's `conversations`; or lengths alone.",
+        "./prompts.jsonl",
     )
     shared_prefix: SharedPrefix | None = key(
         "A beginning that prompts have in common; it counts as part of prompt_tokens.",

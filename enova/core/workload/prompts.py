@@ -1,7 +1,7 @@
 """Prompts of given lengths, made up or from a dataset; the same seed and request make the same prompt.
 
-A made-up prompt is a slice of one long random text, from a place that depends on the request, behind a few tokens
-that are the request's number. So no two prompts begin alike unless they are to, and none costs a random generator.
+Made-up prompts are stretches of one pool of random tokens, so they cost little. Each begins, after what it
+shares with others, with its number in a few tokens: no engine finds the rest of it in its cache.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from enova.core.workload.request import Request
 from enova.core.workload.sources import stream
@@ -16,10 +17,13 @@ from enova.core.workload.sources import stream
 Prompt = str | list[int]
 """Text, or token ids."""
 
-POOL = 1 << 20
-"""Tokens of the long text."""
-_STRIDE = 104_729
-"""From one request's place in it to the next one's: a prime, so that all places are taken before one is again."""
+_POOL = 2**20
+_SPREAD = 0x9E3779B1
+"""Odd, so that numbers that follow each other have places in the pool far apart, all different."""
+_NUMBERS = 2**40
+"""More than there will be requests."""
+_MOST_DIGITS = 16
+"""Engines look for what they know in blocks of 16 tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,50 +40,55 @@ class Prompts:
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By class of request, the prompts of its dataset, by row."""
     overhead_tokens: int = 0
-    """What the server puts around each prompt, such as a chat template."""
+    """What the server puts around each prompt, such as a chat template; counts where prompts are text."""
 
     def of(self, request: Request) -> Prompt:
         """Return the prompt of a request."""
-        if request.row >= 0 and (texts := self.texts.get(request.kind)):
-            return texts[request.row]
-        if self.words:
-            length = max(1, request.prompt_tokens - self.overhead_tokens)
-            places = self._places(request, length, 0, len(self.words) - 1)
-            return self.between.join([self.words[place] for place in places])
-        return self._places(request, request.prompt_tokens, *self.ids)
-
-    def _places(self, request: Request, length: int, low: int, high: int) -> list[int]:
-        """Return so many numbers between two, both included: those of the shared beginning, then its own."""
-        shared = min(request.prefix_tokens, length) if request.prefix >= 0 else 0
-        pool = _pool(self.seed, low, high)
-        places = _slice(pool, request.prefix * _STRIDE + POOL // 2, shared)
-        if shared < length:
-            places += _number(request.number, low, high, length - shared)
-            places += _slice(pool, request.number * _STRIDE, length - len(places))
-        return places
+        if request.row >= 0 and request.kind in self.texts:
+            return self.texts[request.kind][request.row]
+        if not self.words:
+            return _tokens(self.seed, self.ids, request, request.prompt_tokens)
+        length = max(1, request.prompt_tokens - self.overhead_tokens)
+        places = _tokens(self.seed, (0, len(self.words) - 1), request, length)
+        return self.between.join(map(self.words.__getitem__, places))
 
 
-def _number(number: int, low: int, high: int, most: int) -> list[int]:
-    """Return a number as digits between two numbers, the lowest first, and not more than `most` of them."""
-    base = high - low + 1
-    digits = []
-    while True:
-        digits.append(low + number % base)
-        number //= base
-        if not number or len(digits) == most:
-            return digits[:most]
+class _Pool(NamedTuple):
+    digits: list[int]
+    """All tokens there are, in an order of their own."""
+    length: int
+    """How many digits a number has."""
+    tokens: list[int]
+
+    def part(self, number: int, count: int) -> list[int]:
+        """Return so many tokens of the text with this number; more of it begin like fewer."""
+        base, rest = len(self.digits), number
+        found = []
+        for _ in range(min(count, self.length)):
+            rest, digit = divmod(rest, base)
+            found.append(self.digits[digit])
+        place = number * _SPREAD % _POOL
+        found += self.tokens[place : place + count - len(found)]
+        while len(found) < count:
+            found += self.tokens[: count - len(found)]
+        return found
 
 
-def _slice(pool: list[int], start: int, length: int) -> list[int]:
-    start %= len(pool)
-    found = pool[start : start + length]
-    while len(found) < length:
-        found += pool[: length - len(found)]
-    return found
+def _tokens(seed: int, ids: tuple[int, int], request: Request, length: int) -> list[int]:
+    pool = _pool(seed, ids)
+    # Prefixes have the odd numbers: none begins like a prompt without one.
+    shared = min(request.prefix_tokens, length) if request.prefix >= 0 else 0
+    own = pool.part(2 * request.number, length - shared)
+    return pool.part(2 * request.prefix + 1, shared) + own if shared else own
 
 
-@lru_cache(maxsize=4)
-def _pool(seed: int, low: int, high: int) -> list[int]:
-    """Return the long text. Each process makes its own, the first time."""
-    drawn: list[int] = stream(seed, "prompts").integers(low, high, POOL, endpoint=True).tolist()
-    return drawn
+# As many as one process may need by turns; kept here, so that sending Prompts to a process sends no pool.
+@lru_cache(maxsize=2)
+def _pool(seed: int, ids: tuple[int, int]) -> _Pool:
+    rng = stream(seed, "prompts")
+    low, high = ids
+    digits = (low + rng.permutation(high - low + 1)).tolist()
+    length = 1
+    while length < _MOST_DIGITS and len(digits) ** length < _NUMBERS:
+        length += 1
+    return _Pool(digits, length, rng.integers(low, high, _POOL, endpoint=True).tolist())

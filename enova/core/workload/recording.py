@@ -19,11 +19,9 @@ class Recording:
     prefixes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     """Which beginning each prompt shares with others, -1 for none, and how many tokens of it."""
     texts: tuple[str, ...] | None = None
-    """The prompts themselves, where they are text and were asked for."""
+    """The prompts themselves, where they were asked for."""
     estimated: bool = False
     """Whether prompt lengths were estimated from text, since nobody counted tokens."""
-    left_out: int = 0
-    """Rows that are no requests: failed ones, and conversations without an answer."""
 
     def __len__(self) -> int:
         """Return the number of requests."""

@@ -27,7 +27,7 @@ class Shapes(NamedTuple):
     prefixes: Tokens
     prefix_tokens: Tokens
     rows: Tokens
-    """Of the class's dataset; -1 without one."""
+    """Which row of its class's dataset each is; -1 where there is none."""
     kinds: Tokens | None
     """Index of each one's class; None where there are no classes."""
 
@@ -101,10 +101,11 @@ class _Source:
         self._prefixes = stream(seed, f"{name}/prefix")
 
     def lengths(self, places: Tokens) -> tuple[Tokens, Tokens, Tokens]:
-        """Return prompt and output tokens for the requests at these places of the load, and their rows."""
-        # A row's prompt and answer belong together, so one draw chooses both.
-        count = len(places)
-        rows = np.full(count, -1) if self._dataset is None else self._rows.integers(0, len(self._dataset), count)
+        """Return prompt and output tokens and rows of the dataset for the requests at these places of the load."""
+        rows = np.full(len(places), -1)
+        if self._dataset is not None:
+            # A row's prompt and answer belong together, so one draw chooses both.
+            rows = self._rows.integers(0, len(self._dataset), len(places))
         prompts, outputs = (column.of(rows, places) for column in self._columns)
         return prompts, outputs, rows
 

@@ -1,14 +1,18 @@
-"""Words for prompts where no tokenizer is at hand: short and common, as most vocabularies have them as tokens."""
+"""Common short English words, one token each in most vocabularies: for prompts where no tokenizer is at hand."""
 
 from __future__ import annotations
 
-_TEXT = (
-    "the of and to in is that for it as with on be at by this from or an are not was but have which you "
-    "one we all can has there been if more when will would who so no out up said what their about into "
-    "than them only other new some could time these two may then do first any my now such like our over "
-    "man me even most made after also did many before must through back years where much your way well "
-    "down should because each just those people how too little state good very make world still own see "
-    "men work long get here between both life being under never day same another know while last might us "
-    "great old year off come since against go came right used take three "
-)
-WORDS = tuple(_TEXT.split())
+from typing import Final
+
+_TEXT = """
+the of and to in is it for that was on are as with his they at be this from have or by one had not but what
+all were when we there can an your which their said if do will each about how up out them then she many some
+so these would other into has more her two like him see time could no make than first been its who now people
+my made over did down only way find use may water long little very after words called just where most know get
+through back much before go good new write our used me man too any day same right look think also around
+another came come work three word must because does part even place well such here take why things help put
+years different away again off went old number great tell men say small every found still between name should
+home big give air line set own under read last never us left end along while might next sound below saw
+something thought both few those always
+"""
+WORDS: Final = tuple(_TEXT.split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -17,13 +17,19 @@ from enova.core.inject.outcome import Outcome
 from enova.core.spec.injection import Injection
 from enova.core.workload.load import Load, load_of
 from enova.core.workload.prompts import Prompts
+from enova.core.workload.recording import Recording
 
 EVEN = {"process": "constant", "rate": "40/s"}
 LATE_S = 0.25
 """More than any machine is late by; a stall that is to show is longer."""
 
 
-def load(duration_s: float = 0.5, arrival: dict[str, Any] | None = None, **more: Any) -> Load:
+def load(
+    duration_s: float = 0.5,
+    arrival: dict[str, Any] | None = None,
+    recordings: Mapping[str, Recording] | None = None,
+    **more: Any,
+) -> Load:
     """Return a load of 40 requests/s, or another."""
     return load_of(
         Injection.model_validate(
@@ -34,7 +40,8 @@ def load(duration_s: float = 0.5, arrival: dict[str, Any] | None = None, **more:
                 "duration": f"{1000 * duration_s:.0f}ms",
                 **more,
             }
-        )
+        ),
+        recordings=recordings,
     )
 
 

@@ -37,3 +37,9 @@ def test_it_has_the_figures_that_were_reported() -> None:
 @pytest.mark.parametrize("arrival", [None, {"process": "closed_loop", "users": 8}])
 def test_traffic_without_a_rate_of_its_own_has_none(arrival: dict[str, Any] | None) -> None:
     assert measured(arrival).rate is None
+
+
+def test_a_report_that_does_not_say_what_was_tested_has_no_replicas() -> None:
+    untold = report().model_copy(update={"tested": None})
+
+    assert measurement_in(untold, service="chat", ended_s=2060.0, source="night").replicas is None

@@ -139,6 +139,8 @@ def test_a_dataset_is_drawn_from_at_random_with_prompt_and_answer_of_one_row() -
 
     assert pairs.tolist() == [[10, 1], [20, 2], [30, 3]]
     assert counts.tolist() == pytest.approx([1000] * 3, rel=0.1)
+    assert all(r.prompt_tokens == rows.prompt_tokens[r.row] for r in requests if rows.prompt_tokens is not None)
+    assert {r.row for r in taken(load())} == {-1}
 
 
 def test_a_closed_loop_says_how_many_users_there_are() -> None:
