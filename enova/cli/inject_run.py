@@ -15,6 +15,7 @@ from enova.cli.traffic import Traffic
 from enova.errors import UsageError
 
 if TYPE_CHECKING:
+    from enova.adapters.tokenizer import Tokenizer
     from enova.core.inject.job import Api, Job
     from enova.core.inject.tally import Tally
     from enova.core.simulate.forecast import Conditions
@@ -69,6 +70,8 @@ def prepared(aim: Aim, traffic: Traffic, how: How) -> Prepared:
     from enova.core.inject.job import Job, Target
 
     load, conditions = _load_of(aim, traffic)
+    tokenizer = _tokenizer_of(aim, how)
+    load = _counted(load, tokenizer) if tokenizer else load
     target = Target(
         url=aim.endpoint.url,
         model=how.model or aim.endpoint.models[0],
@@ -77,7 +80,7 @@ def prepared(aim: Aim, traffic: Traffic, how: How) -> Prepared:
         ignore_eos=how.ignore_eos,
         key=aim.key,
     )
-    prompts, notes = _prompts_of(aim, how, load)
+    prompts, notes = _prompts_of(aim, how, load, tokenizer)
     job = Job(
         target=target,
         load=load,
@@ -169,9 +172,8 @@ def _workers_of(load: Load, *, stream: bool) -> int:
     return workers_for(rate_of(load), sum(first) / max(1, len(first)), cpus, stream=stream)
 
 
-def _prompts_of(aim: Aim, how: How, load: Load) -> tuple[Prompts, tuple[str, ...]]:
+def _prompts_of(aim: Aim, how: How, load: Load, tokenizer: Tokenizer | None) -> tuple[Prompts, tuple[str, ...]]:
     """Return where prompts come from, after one request that shows that they can be sent; and notes on lengths."""
-    from enova.adapters.tokenizer import tokenizer_of
     from enova.core.workload.prompts import Prompts
     from enova.core.workload.sources import kinds_of
     from enova.core.workload.words import WORDS
@@ -184,12 +186,6 @@ def _prompts_of(aim: Aim, how: How, load: Load) -> tuple[Prompts, tuple[str, ...
     }
     prompts = Prompts(seed=load.seed, ids=_ids_of(aim), texts=texts)
     if how.api == "chat":
-        tokenizer = tokenizer_of(how.tokenizer or aim.service.model.id)
-        if how.tokenizer is not None and tokenizer is None:
-            raise UsageError(
-                f"--tokenizer: there is no tokenizer at {how.tokenizer}",
-                hint="name a folder with tokenizer.json, or a model in the Hugging Face cache; enova[tokenizer]",
-            )
         words, between = tokenizer.words() if tokenizer else ((), " ")
         prompts = replace(prompts, words=words or WORDS, between=between)
         if not words:
@@ -198,6 +194,31 @@ def _prompts_of(aim: Aim, how: How, load: Load) -> tuple[Prompts, tuple[str, ...
         notes.append("prompts without prompt_tokens were counted as 4 bytes a token")
     overhead = _overhead_of(aim, how, prompts)
     return replace(prompts, overhead_tokens=overhead if how.api == "chat" else 0), tuple(notes)
+
+
+def _tokenizer_of(aim: Aim, how: How) -> Tokenizer | None:
+    """Return the model's tokenizer, if it is here; one that was named must be."""
+    from enova.adapters.tokenizer import tokenizer_of
+
+    found = tokenizer_of(how.tokenizer or aim.service.model.id)
+    if how.tokenizer is not None and found is None:
+        raise UsageError(
+            f"--tokenizer: there is no tokenizer at {how.tokenizer}",
+            hint="name a folder with tokenizer.json, or a model in the Hugging Face cache; enova[tokenizer]",
+        )
+    return found
+
+
+def _counted(load: Load, tokenizer: Tokenizer) -> Load:
+    """Return the load with the lengths of its datasets' prompts counted, where they were estimated."""
+    import numpy as np
+
+    counted = {
+        file: replace(recording, prompt_tokens=np.maximum(1, tokenizer.count(recording.texts)), estimated=False)
+        for file, recording in load.recordings.items()
+        if recording.estimated and recording.texts is not None
+    }
+    return replace(load, recordings={**load.recordings, **counted})
 
 
 def _overhead_of(aim: Aim, how: How, prompts: Prompts) -> int:

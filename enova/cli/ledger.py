@@ -140,7 +140,7 @@ def measure(
 @app.command("add")
 def add(
     ctx: typer.Context,
-    reports: Annotated[list[Path], typer.Argument(metavar="REPORT", help="Injection reports (JSON).")],
+    reports: Annotated[list[Path], typer.Argument(metavar="REPORT", help="Reports of runs of load (JSON).")],
     service: Annotated[
         str | None,
         typer.Option("--service", help="Whose load it was. Default: the name in the report.", show_default=False),
@@ -148,14 +148,17 @@ def add(
     ended: Annotated[
         str | None,
         typer.Option(
-            "--ended", help="When it ended: 2026-01-31T12:00. Default: the file's time.", show_default=False
+            "--ended",
+            help="When it ended: 2026-01-31T12:00. Default: as it says, or the file's time.",
+            show_default=False,
         ),
     ] = None,
     color: Color = "auto",
 ) -> int:
-    """Keep what runs of load found out, as injection reports have it, beside the forecast in force at that time.
+    """Keep what runs of load found out beside the forecast in force at that time.
 
-    Adding a report twice is adding it once.
+    Reads injection reports, and results of vllm bench serve, GuideLLM and aiperf. Adding one twice is adding it
+    once; `enova inject` adds its runs of services by itself.
 
     \b
     Examples:
@@ -205,17 +208,14 @@ def _reported(files: Sequence[Path], service: str | None, ended: str | None) -> 
         name = service or report.name
         if not name:
             raise UsageError(f"{file} does not say whose load it was", hint="say so with --service")
-        ended_s = file.stat().st_mtime if ended is None else _time("--ended", ended)
+        ended_s = report.ended_s or file.stat().st_mtime if ended is None else _time("--ended", ended)
         yield measurement_in(report, service=name, ended_s=ended_s, source=report.name or file.name)
 
 
 def _read(file: Path) -> tuple[InjectionReport | None, list[Problem]]:
-    from enova.adapters.measurements.injection_report import read_report
+    from enova.adapters.measurements.results import read_any
 
-    try:
-        return read_report(file)
-    except (OSError, UnicodeDecodeError) as error:
-        return None, [Problem(str(file), 0, 0, "", f"cannot be read: {getattr(error, 'strerror', None) or error}")]
+    return read_any(file)
 
 
 def _time(option: str, text: str) -> float:
