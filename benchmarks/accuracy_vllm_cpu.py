@@ -125,7 +125,7 @@ def _plain(value: Snapshot | Calibration) -> object:
 
 
 @contextmanager
-def served() -> Iterator[str]:
+def served(*, prefix_caching: bool | None = None) -> Iterator[str]:
     """Yield the address of one real engine, started and removed by Enova's own adapters."""
     service = Service.model_validate(
         {
@@ -139,6 +139,7 @@ def served() -> Iterator[str]:
                 "max_num_seqs": SEATS,
                 "kv_cache_memory_bytes": KV_BYTES,
                 "load_format": "dummy",
+                "enable_prefix_caching": prefix_caching,
                 "distributed_executor_backend": "uni",
             },
             "placement": {"runtime": "docker", "accelerator": "cpu"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 
 from rich.text import Text
@@ -33,8 +33,9 @@ def injection_text(report: InjectionReport) -> Text:
     for promise in report.slo:
         text.append(f"  {'promise':<12}", "dim").append(f"{promise_words(promise)}: ")
         text.append("kept\n" if promise.kept else "BROKEN\n", "green" if promise.kept else "red")
+    foretold = {} if report.predicted is None else report.predicted.classes
     for kind, part in report.found.classes.items():
-        _class(text, kind, part)
+        _class(text, kind, part, foretold.get(kind))
     for note in report.notes:
         text.append("  note: ", "cyan").append(f"{note}\n")
     return text
@@ -180,16 +181,20 @@ def _beside(predicted: Predicted | None, name: str) -> str:
     return "" if value is None else f" ({rate(value)} predicted)"
 
 
-def _class(text: Text, kind: str, part: Part) -> None:
+def _class(text: Text, kind: str, part: Part, foretold: Part | None) -> None:
     good = "" if part.goodput is None else f", {share(part.goodput)} meet every target"
     failed = f", {part.failed:,} failed" if part.failed else ""
     text.append(f"  {kind}", "bold").append(f": {part.served:,} answered{failed}{good}\n")
-    _table(text, [["", *COLUMNS], *_rows(part)])
+    _table(text, [["", *COLUMNS], *_rows(part, foretold)])
 
 
-def _rows(figures: Figures) -> Iterator[list[str]]:
-    seen: Mapping[str, Seen] = {metric: getattr(figures, metric) for metric in REPORTED}
-    return ([NAMES[metric], *_cells(one)] for metric, one in seen.items() if one.mean is not None)
+def _rows(measured: Figures, foretold: Figures | None) -> Iterator[list[str]]:
+    for metric in REPORTED:
+        seen: Seen = getattr(measured, metric)
+        if seen.mean is not None:
+            yield [NAMES[metric], *_cells(seen)]
+            if foretold is not None:
+                yield ["  predicted", *_cells(getattr(foretold, metric))]
 
 
 def _line(text: Text, name: str, words: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from enova.core.inject.sweep import Tried
 from enova.core.simulate.results import Metric, Results
-from enova.core.workload.report import REPORTED, InjectionReport, OverTime, Seen
+from enova.core.workload.report import REPORTED, Foretold, InjectionReport, OverTime, Seen
 from enova.render.injection import NAMES
 from enova.render.panels import BLUE, GREEN, INK, ORANGE, PURPLE, RED, Panel, labelled, plain_log
 
@@ -26,9 +26,10 @@ def run_panels(report: InjectionReport) -> list[Panel]:
     """Return what draws each panel of a run."""
     panels: list[Panel] = []
     over_time = report.found.over_time
+    foretold = None if report.predicted is None else report.predicted.over_time
     if over_time is not None:
         panels += [
-            lambda axis: _requests_over_time(axis, over_time, report.sent.warmup_s),
+            lambda axis: _requests_over_time(axis, over_time, foretold, report.sent.warmup_s),
             lambda axis: _latency_over_time(axis, over_time, report),
         ]
     seen = report.found.from_schedule or report.found
@@ -42,10 +43,14 @@ def sweep_panels(tried: Sequence[Tried], predicted: Sequence[tuple[float, Result
     return [*(_over_rate(tried, predicted, metric) for metric in metrics), _throughput(tried, predicted)]
 
 
-def _requests_over_time(axis: Axes, over_time: OverTime, warmup_s: float) -> None:
+def _requests_over_time(axis: Axes, over_time: OverTime, foretold: Foretold | None, warmup_s: float) -> None:
     for name, colour in (("due", INK), ("sent", BLUE), ("answered", GREEN)):
         rates = np.array(getattr(over_time, name)) / over_time.interval_s
         axis.plot(_times(over_time), rates, color=colour, label=name)
+    if foretold is not None:
+        times = [(place + 0.5) * foretold.interval_s for place in range(len(foretold.answered))]
+        answered = np.array(foretold.answered) / foretold.interval_s
+        axis.plot(times, answered, label="answered, predicted", **_PREDICTED)  # type: ignore[arg-type]
     if any(over_time.failed):
         failed = np.array(over_time.failed) / over_time.interval_s
         axis.bar(_times(over_time), failed, over_time.interval_s, color=RED, alpha=0.5, label="failed")

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from enova.adapters.processes.alive import MARK
+from enova.core.workload.report import InjectionReport
 from tests.e2e.command import Enova, eventually, free_port
 from tests.e2e.service import Service
 
@@ -246,3 +247,41 @@ def assert_no_stray_process(enova: Enova, expected: int) -> None:
             continue
     leaders = [pid for pid in found if psutil.Process(pid).ppid() not in found]
     assert len(leaders) == expected, [psutil.Process(pid).cmdline() for pid in leaders]
+
+
+EMULATED = """\
+metadata: {name: emulated-load}
+model: Qwen/Qwen2.5-7B-Instruct
+slo: {ttft: {p95: 5s}}
+injection:
+  arrival: {process: poisson, rate: 15/s}
+  prompt_tokens: {distribution: lognormal, mean: 300, std: 200, max: 2000}
+  output_tokens: {distribution: normal, mean: 30, std: 10, min: 1}
+  duration: 8s
+  seed: 3
+engine: {kind: emulated, extra_args: {emulate_gpu: h100-sxm}}
+placement: {runtime: process}
+"""
+
+
+def test_a_service_gets_the_load_of_its_spec_beside_its_forecast(enova: Enova) -> None:
+    enova.started.add("emulated-load")
+    spec = enova.spec(f"{EMULATED}gateway: {{port: {free_port()}}}\n")
+    enova.ok("apply", spec, "--yes")
+
+    done = enova("inject", spec, "-o", "json", "--html", "report.html")
+
+    report = InjectionReport.model_validate_json(done.stdout)
+    assert report.found.errors == {}, done.stderr
+    assert report.predicted is not None, report.not_predicted
+    assert report.predicted.ttft.p50 is not None
+    assert report.found.from_schedule is not None
+    assert report.found.from_schedule.ttft.p50 is not None
+    # The engine is the simulator's on the wall clock: much more than this is between them only if one is wrong.
+    assert 0.3 < report.predicted.ttft.p50 / report.found.from_schedule.ttft.p50 < 1.5
+    assert report.asked is not None
+    assert report.asked.emulated
+    assert (enova.folder / "report.html").exists()
+    assert "emulated-load" in enova.ok("inject", "list")
+    if report.valid:
+        assert "injection 1" in enova.ok("ledger", "emulated-load", "-o", "json")

@@ -13,6 +13,7 @@ import httpx
 import openai
 import pytest
 
+from enova.core.workload.report import InjectionReport
 from tests.e2e.command import Enova, free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.vllm]
@@ -102,6 +103,26 @@ def assert_all_ways_of_asking_are_answered(url: str) -> None:
         assert [choice.finish_reason for chunk in deltas for choice in chunk.choices][-1] == "length"
 
 
+def assert_loads_have_exact_lengths(enova: Enova, path: str) -> None:
+    """Send real load: what the server counts is what was asked for, in both APIs, and nothing is lost."""
+    for api in ("completions", "chat"):
+        done = enova(
+            *("inject", path, "--api", api, "--rate", "4", "--duration", "6s", "--warmup", "0s", "--seed", "1"),
+            *("--prompt-tokens", "48", "--output-tokens", "12", "-o", "json"),
+        )
+        report = InjectionReport.model_validate_json(done.stdout)
+        assert report.found.errors == {}, done.stderr
+        assert report.found.served == report.sent.requests > 10
+        assert report.sent.delivery is not None
+        assert report.sent.delivery.prompt_tokens == (48 * report.found.served, 48 * report.found.served)
+        assert report.sent.delivery.output_tokens == (12 * report.found.served, 12 * report.found.served)
+        seen = report.found.from_schedule
+        assert seen is not None
+        assert seen.ttft.p50 is not None
+        assert seen.e2e.p50 is not None
+        assert 0 < seen.ttft.p50 < seen.e2e.p50
+
+
 def test_a_service_of_two_real_replicas_from_its_spec_to_its_end(enova: Enova) -> None:
     """Apply, ask, plan, edit and apply under load without a lost request, kill, restore, delete."""
     enova.started.add(NAME)
@@ -113,6 +134,7 @@ def test_a_service_of_two_real_replicas_from_its_spec_to_its_end(enova: Enova) -
     enova.ok("apply", path, "--yes")
 
     assert_all_ways_of_asking_are_answered(url)
+    assert_loads_have_exact_lengths(enova, path)
     names = {instance["target"]: instance["name"] for instance in enova.instances(NAME)}
     assert sorted(names) == [f"{NAME}#0", f"{NAME}#1", f"{NAME}@gateway"]
     for target in (f"{NAME}#0", f"{NAME}#1"):

@@ -7,6 +7,7 @@ import gc
 import resource
 import signal
 from array import array
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from time import monotonic, process_time
 
@@ -26,8 +27,10 @@ def work(pipe: Connection, job: Job) -> None:
     """Do a job for whoever holds the other end of the pipe, and end with them."""
     # Ctrl-C goes to all processes of a terminal; what follows from it is for the parent to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(ValueError, OSError):
+        # Every request under way has a connection of its own. Where there is no limit, some systems take none.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     uvloop.run(_Worker(pipe, job).run())
 
 

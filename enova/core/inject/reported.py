@@ -7,15 +7,25 @@ from collections.abc import Iterable, Mapping
 
 from enova.core.inject.job import Job
 from enova.core.inject.measured import Measured
-from enova.core.inject.overtime import Overtime, quantile_of
+from enova.core.inject.overtime import MOST_INTERVALS, Overtime, quantile_of
 from enova.core.inject.validity import notes_of, problems_of
 from enova.core.simulate.forecast import Conditions
 from enova.core.simulate.promises import Promise
-from enova.core.simulate.results import QUANTILES, STATISTICS, ClassResults, Figure, Latency, Metric, Results
+from enova.core.simulate.results import (
+    QUANTILES,
+    STATISTICS,
+    ClassResults,
+    Figure,
+    Latency,
+    Metric,
+    Results,
+    Series,
+)
 from enova.core.workload.report import (
     Asked,
     Delivery,
     Figures,
+    Foretold,
     Found,
     InjectionReport,
     Kept,
@@ -123,7 +133,27 @@ def _found(measured: Measured, overtime: Overtime) -> Found:
 
 
 def _predicted(results: Results) -> Predicted:
-    return Predicted(basis=str(results.origin), **_figures(results))
+    return Predicted.model_validate(
+        {
+            **_figures(results),
+            "basis": str(results.origin),
+            "classes": {kind: _part(found) for kind, found in results.classes.items()},
+            "over_time": None if results.series is None else _foretold(results.series),
+        }
+    )
+
+
+def _foretold(series: Series) -> Foretold:
+    """Return a run over time in whole seconds at least, as what is measured."""
+    many = max(1, math.ceil(1.0 / series.interval_s - 1e-9))
+    while len(series.served) > many * MOST_INTERVALS:
+        many *= 2
+    starts = range(0, len(series.served), many)
+    return Foretold(
+        interval_s=many * series.interval_s,
+        answered=tuple(round(series.served[start : start + many].sum()) for start in starts),
+        output_tokens=tuple(round(series.output_tokens[start : start + many].sum()) for start in starts),
+    )
 
 
 def _figures(results: Results) -> dict[str, object]:

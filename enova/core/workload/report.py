@@ -175,11 +175,21 @@ class Kept(_Strict):
     kept: bool
 
 
+class Foretold(_Strict):
+    """What was to happen in each interval from the start, as far as it is known."""
+
+    interval_s: Seconds
+    answered: tuple[Count, ...]
+    output_tokens: tuple[Count, ...]
+
+
 class Predicted(Figures):
     """What was foretold of the same requests before they were sent."""
 
     basis: str
     """Where step times come from."""
+    classes: dict[str, Part] = {}
+    over_time: Foretold | None = None
 
 
 class InjectionReport(_Strict):
