@@ -9,6 +9,7 @@ import orjson
 from enova.core.inject.outcome import Failure
 
 DONE = b"[DONE]"
+_FIELDS = (b"data:", b":", b"event:", b"id:", b"retry:")
 _SPOKEN = ("content", "reasoning_content", "reasoning", "tool_calls")
 """What a piece of a chat may hold; an empty one is a token too, but for the opening, which only names the role."""
 
@@ -40,9 +41,15 @@ class Events:
         for line in lines:
             if line[:5] == b"data:":
                 self._event(line[5:].strip())
-            elif line.strip() and line[:1] != b":" and not line.startswith((b"event:", b"id:", b"retry:")):
+            elif line.strip() and not line.startswith(_FIELDS):
                 self.failure = self.failure or Failure.GARBAGE
         return self.pieces - before
+
+    def end(self) -> None:
+        """Take note that no more comes. What no stream has, JSON for example, need not end with a line."""
+        rest = self._rest.strip()
+        if rest and not rest.startswith(_FIELDS) and not any(field.startswith(rest) for field in _FIELDS):
+            self.failure = self.failure or Failure.GARBAGE
 
     @property
     def whole(self) -> bool:
@@ -64,11 +71,11 @@ class Events:
         if (usage := event.get("usage")) is not None:
             self.prompt_tokens, self.completion_tokens = tokens_of(usage)
         choices = event.get("choices")
-        if choices:
+        if choices and isinstance(choices, list):
             self._choice(choices[0])
         elif "error" in event:
             self.failure = self.failure or Failure.ERROR
-        elif choices is None:
+        elif choices != []:
             self.failure = self.failure or Failure.GARBAGE
 
     def _choice(self, choice: Any) -> None:

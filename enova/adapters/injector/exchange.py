@@ -66,8 +66,7 @@ class Exchange:
             self.fail(f"http_{self.status}", now_s)
         elif self.stream:
             events = self._events
-            # What stands there without an end of line is a line too.
-            self.body(b"\n", now_s)
+            events.end()
             cut_off = None if events.whole else Failure.CUT_OFF
             if math.isnan(self.first_s) and events.whole:
                 self.first_s = self._last_s = now_s

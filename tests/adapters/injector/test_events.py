@@ -1,9 +1,10 @@
-"""Streams of events are read the same however their bytes are cut, and every token is counted once."""
+"""Streams as vLLM sends them, and as they go wrong, read however the bytes are cut."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -12,98 +13,164 @@ from hypothesis import strategies as st
 from enova.adapters.injector.events import Events
 from enova.core.inject.outcome import Failure
 
-USAGE = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
-DONE = "data: [DONE]\n\n"
+USAGE = {"prompt_tokens": 7, "total_tokens": 10, "completion_tokens": 3}
 
 
-def text(piece: str, reason: str | None = None) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "text": piece, "finish_reason": reason}], "usage": None}
+class Read(NamedTuple):
+    """What was found in a stream."""
+
+    pieces: int
+    whole: bool
+    failure: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
-def delta(reason: str | None = None, **content: Any) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": content, "finish_reason": reason}]}
+def event(value: Any, end: str = "\n\n") -> bytes:
+    return f"data: {json.dumps(value)}{end}".encode()
 
 
-def stream(*events: dict[str, Any], end: str = DONE) -> bytes:
-    return ("".join(f"data: {json.dumps(event)}\n\n" for event in events) + end).encode()
+def text(piece: str, finish_reason: str | None = None, **more: Any) -> bytes:
+    """A piece of a completion."""
+    choice = {"index": 0, "text": piece, "logprobs": None, "finish_reason": finish_reason, "stop_reason": None}
+    return event({"id": "cmpl-1", "object": "text_completion", "model": "tiny", "choices": [choice], **more})
 
 
-COMPLETION = stream(text(" a"), text(""), text(" c", "length"), USAGE)
-CHAT = stream(delta(role="assistant", content=""), delta(content="Hi"), delta(content="!"), delta("stop"), USAGE)
+def chat(delta: Any, finish_reason: str | None = None) -> bytes:
+    """A piece of a chat."""
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    return event({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "tiny", "choices": [choice]})
 
 
-def read(data: bytes, *cuts: int) -> Events:
-    events, start = Events(), 0
-    for end in (*cuts, len(data)):
-        events.feed(data[start:end])
-        start = end
-    return events
-
-
-def told(events: Events) -> tuple[int, int, int, bool, str | None]:
-    return events.pieces, events.prompt_tokens, events.completion_tokens, events.whole, events.failure
-
-
-@pytest.mark.parametrize("data", [COMPLETION, COMPLETION.replace(b"\n", b"\r\n")], ids=["LF", "CRLF"])
-def test_a_completion_has_a_token_an_event_whatever_its_text(data: bytes) -> None:
-    assert told(read(data)) == (3, 7, 3, True, None)
-
-
-def test_the_opening_of_a_chat_is_no_token_and_neither_is_an_end_without_text() -> None:
-    assert told(read(CHAT)) == (2, 7, 3, True, None)
-
-
-def test_an_answer_that_ends_with_its_first_token_has_one() -> None:
-    assert told(read(stream(text("", "stop")))) == (1, 0, 0, True, None)
-    assert told(read(stream(delta("stop", role="assistant", content="Hi")))) == (1, 0, 0, True, None)
-
-
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-def test_thoughts_are_tokens(field: str) -> None:
-    assert read(stream(delta(**{field: "Hm"}), delta(content="Yes"))).pieces == 2
-
-
-@pytest.mark.parametrize("data", [COMPLETION, CHAT], ids=["completion", "chat"])
-def test_a_stream_may_be_cut_anywhere(data: bytes) -> None:
-    whole = told(read(data))
-
-    assert {told(read(data, cut)) for cut in range(len(data))} == {whole}
-    assert told(read(data, *range(len(data)))) == whole
-
-
-@given(st.lists(st.integers(0, len(CHAT)), max_size=8).map(sorted))
-def test_a_stream_may_be_cut_often(cuts: list[int]) -> None:
-    assert told(read(CHAT, *cuts)) == told(read(CHAT))
-
-
-def test_comments_and_fields_of_no_interest_are_passed_over() -> None:
-    data = b": ping\n\nevent: message\nid: 3\nretry: 10\ndata: " + json.dumps(text("a")).encode() + b"\n\n"
-
-    assert told(read(data)) == (1, 0, 0, False, None)
-
-
-@pytest.mark.parametrize(
-    ("data", "failure"),
-    [
-        (b'data: {"error": {"message": "engine died"}}\n\n', Failure.ERROR),
-        (b"data: {nonsense\n\n", Failure.GARBAGE),
-        (b"data: [1]\n\n", Failure.GARBAGE),
-        (b'data: {"choices": ["x"]}\n\n', Failure.GARBAGE),
-        (b'data: {"hello": 1}\n\n', Failure.GARBAGE),
-        (b"<html>busy</html>\n", Failure.GARBAGE),
-    ],
+OPENING = chat({"role": "assistant", "content": ""})
+USED = event({"id": "cmpl-1", "model": "tiny", "choices": [], "usage": USAGE})
+DONE = b"data: [DONE]\n\n"
+ERROR = event(
+    {"error": {"message": "EngineCore encountered an issue", "type": "InternalServerError", "code": 500}}
 )
-def test_what_is_no_answer_is_told_apart(data: bytes, failure: Failure) -> None:
-    assert read(data).failure == failure
+
+STREAMS = {
+    "completion": (text("a") + text(" é漢") + text("c", "length") + USED + DONE, Read(3, True, None, 7, 3)),
+    "completion_of_one_token": (text("a", "length") + USED + DONE, Read(1, True, None, 7, 3)),
+    "empty_texts_are_tokens": (text("") + text("") + text("c", "length") + DONE, Read(3, True)),
+    "only_token_is_empty": (text("", "stop") + DONE, Read(1, True)),
+    "end_after_the_last_token": (text("a") + text("b") + text("", "stop") + DONE, Read(2, True)),
+    "usage_with_every_piece": (
+        text("a", usage={"prompt_tokens": 7, "completion_tokens": 1})
+        + text("b", "length", usage={"prompt_tokens": 7, "completion_tokens": 2})
+        + USED
+        + DONE,
+        Read(2, True, None, 7, 3),
+    ),
+    "usage_is_null_until_the_end": (text("a", usage=None) + text("b", "stop", usage=None) + DONE, Read(2, True)),
+    "chat": (
+        OPENING + chat({"content": "a"}) + chat({"content": ""}) + chat({"content": "c"}, "length") + USED + DONE,
+        Read(3, True, None, 7, 3),
+    ),
+    "chat_that_thinks": (
+        OPENING + chat({"reasoning_content": "hm"}) + chat({"reasoning": "hm"}) + chat({}, "stop") + DONE,
+        Read(2, True),
+    ),
+    "chat_that_calls_tools": (
+        OPENING + chat({"tool_calls": [{"index": 0}]}) + chat({"content": ""}, "tool_calls") + DONE,
+        Read(1, True),
+    ),
+    "chat_whose_opening_speaks": (chat({"role": "assistant", "content": "a"}, "stop") + DONE, Read(1, True)),
+    "nothing": (b"", Read(0, False)),
+    "only_the_opening": (OPENING, Read(0, False)),
+    "ends_without_done": (text("a") + text("b", "stop"), Read(2, True)),
+    "ends_without_a_reason": (text("a") + text("b") + DONE, Read(2, True)),
+    "cut_off": (text("a") + text("b"), Read(2, False)),
+    "error": (text("a") + ERROR + DONE, Read(1, True, Failure.ERROR)),
+    "not_json": (text("a") + b"data: {nope\n\n" + text("b", "stop") + DONE, Read(2, True, Failure.GARBAGE)),
+    "not_utf8": (b'data: {"choices": "\xff"}\n\n' + DONE, Read(0, True, Failure.GARBAGE)),
+    "not_an_object": (event([1, 2]) + DONE, Read(0, True, Failure.GARBAGE)),
+    "without_choices": (event({"id": "cmpl-1"}) + DONE, Read(0, True, Failure.GARBAGE)),
+    "choices_are_null": (event({"choices": None}) + DONE, Read(0, True, Failure.GARBAGE)),
+    "choice_is_no_object": (event({"choices": ["a"]}) + DONE, Read(0, True, Failure.GARBAGE)),
+    "choices_are_an_object": (event({"choices": {"text": "a"}}) + DONE, Read(0, True, Failure.GARBAGE)),
+    "choices_are_a_number": (event({"choices": 3}) + DONE, Read(0, True, Failure.GARBAGE)),
+    "usage_is_no_object": (text("a", "stop", usage="much") + DONE, Read(1, True)),
+    "usage_is_no_number": (text("a", "stop", usage={"prompt_tokens": "7"}) + DONE, Read(1, True)),
+    "html": (b"<html>\n<body>welcome</body>\n</html>\n", Read(0, False, Failure.GARBAGE)),
+    "html_without_a_line": (b"<html>welcome</html>", Read(0, False, Failure.GARBAGE)),
+    "answer_in_one_piece": (b'{"choices": [{"text": "a"}]}', Read(0, False, Failure.GARBAGE)),
+    "cut_off_in_an_event": (text("a") + text("b")[:-9], Read(1, False)),
+    "cut_off_in_a_name": (text("a") + b"dat", Read(1, False)),
+    "the_first_failure_counts": (ERROR + b"data: {nope\n\n" + DONE, Read(0, True, Failure.ERROR)),
+    "comments": (b": ping\n\n" + text("a") + b":\n\n" + text("b", "stop") + DONE, Read(2, True)),
+    "other_fields": (
+        b"event: message\nid: 1\nretry: 10\n" + text("a") + b"event: end\n" + text("b", "stop") + DONE,
+        Read(2, True),
+    ),
+    "without_a_space": ((text("a") + text("b", "stop") + DONE).replace(b"data: ", b"data:"), Read(2, True)),
+}
+
+NAMES = st.sampled_from(["choices", "usage", "error", "delta", "text", "finish_reason", "role", "content"])
+JSON = st.recursive(
+    st.none() | st.integers(-5, 5) | st.text(max_size=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+)
 
 
-def test_the_first_thing_that_is_wrong_is_what_counts() -> None:
-    data = b'data: {"error": "x"}\n\ndata: {nonsense\n\n'
+@pytest.fixture(params=STREAMS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
-    assert read(data).failure == Failure.ERROR
+
+def test_a_stream_is_read_as_it_was_meant(name: str) -> None:
+    data, expected = STREAMS[name]
+
+    assert read([data]) == expected
 
 
-def test_a_stream_is_whole_with_its_end_or_with_a_reason_for_it() -> None:
-    assert not read(stream(text("a"), end="")).whole
-    assert read(stream(text("a", "length"), end="")).whole
-    assert read(stream(text("a"))).whole
+def test_lines_may_end_with_carriage_return_and_line_feed(name: str) -> None:
+    data, expected = STREAMS[name]
+
+    assert read([data.replace(b"\n", b"\r\n")]) == expected
+
+
+def test_it_does_not_matter_where_a_stream_is_cut(name: str) -> None:
+    data, expected = STREAMS[name]
+    data = data.replace(b"\n\n", b"\r\n\r\n", 1)
+
+    found = {read([data[:place], data[place:]]) for place in range(len(data) + 1)}
+
+    assert found == {expected}
+
+
+def test_a_stream_may_come_byte_by_byte(name: str) -> None:
+    data, expected = STREAMS[name]
+
+    assert read([bytes([byte]) for byte in data]) == expected
+
+
+@given(st.sampled_from(sorted(STREAMS)), st.lists(st.floats(0, 1), max_size=8))
+def test_it_does_not_matter_how_often_a_stream_is_cut(name: str, cuts: list[float]) -> None:
+    data, expected = STREAMS[name]
+    places = [0, *sorted(round(cut * len(data)) for cut in cuts), len(data)]
+
+    assert read([data[start:end] for start, end in pairwise(places)]) == expected
+
+
+@given(st.binary(max_size=200))
+def test_whatever_comes_raises_nothing(data: bytes) -> None:
+    events = Events()
+    events.feed(b"data: " + data + b"\n")
+    events.feed(data)
+
+    assert events.pieces in (0, 1, 2)
+
+
+@given(JSON)
+def test_whatever_json_comes_raises_nothing(value: Any) -> None:
+    Events().feed(event(value))
+
+
+def read(chunks: list[bytes]) -> Read:
+    """Feed the chunks; what each call returns has to add up to all pieces."""
+    events = Events()
+    pieces = sum(events.feed(chunk) for chunk in chunks)
+    events.end()
+    assert pieces == events.pieces
+    return Read(pieces, events.whole, events.failure, events.prompt_tokens, events.completion_tokens)
