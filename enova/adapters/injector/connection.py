@@ -9,7 +9,7 @@ from typing import cast
 
 import httptools
 
-from enova.adapters.injector.exchange import Exchange
+from enova.adapters.injector.exchange import OK, Exchange
 from enova.core.inject.outcome import Failure
 
 EMULATED = b"x-enova-emulated"
@@ -63,8 +63,8 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             return
         now_s = monotonic() - self._began_s
-        if exchange.begun and exchange.closes:
-            # Without a length or chunks, an answer ends with its connection.
+        if exchange.status >= OK and exchange.closes:
+            # Without a length or chunks, an answer whose head is there ends with its connection.
             exchange.complete(now_s)
         silent = self.used and not exchange.begun
         if exchange.outcome is None and not silent:
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Take note that the answer is whole."""
         exchange = self._exchange
-        if exchange is not None and exchange.status >= 200:
+        if exchange is not None and exchange.status >= OK:
             # What is less only announces an answer.
             self._complete = True
             exchange.complete(self._now_s)

@@ -12,7 +12,6 @@ from enova.core.inject.outcome import Failure, Outcome
 from enova.core.workload.request import Request
 
 OK = 200
-ERRORS_FROM = 300
 
 
 class Exchange:
@@ -62,7 +61,7 @@ class Exchange:
 
     def complete(self, now_s: float) -> None:
         """The answer is there."""
-        if self.status >= ERRORS_FROM:
+        if self.status != OK:
             self.fail(f"http_{self.status}", now_s)
         elif self.stream:
             events = self._events

@@ -1,41 +1,56 @@
-"""What a worker reports arrives as it was."""
+"""Reports packed and unpacked."""
 
 from __future__ import annotations
 
-import math
 import pickle
 from array import array
 
-from enova.adapters.injector.wire import packed, unpacked
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enova.adapters.injector.wire import Packed, packed, unpacked
 from enova.core.inject.outcome import Batch, Failure, Outcome
 from enova.core.workload.request import Request
 
+KINDS = st.sampled_from(["", "chat", "refused", "search"])
+FAILURES = st.sampled_from(["", Failure.REFUSED, Failure.STOPPED, "http_429", "chat"])
+COUNTS = st.integers(0, 100_000_000)
+TIMES = st.floats(allow_nan=False)
+REQUESTS = st.builds(Request, COUNTS, TIMES, COUNTS, COUNTS, KINDS, st.integers(-1, 1_000_000), COUNTS)
+OUTCOMES = st.builds(Outcome, REQUESTS, TIMES, TIMES, TIMES, COUNTS, COUNTS, FAILURES)
+BATCHES = st.builds(
+    Batch,
+    worker=COUNTS,
+    at_s=TIMES,
+    outcomes=st.lists(OUTCOMES, max_size=20),
+    gaps_s=st.lists(TIMES).map(lambda gaps_s: array("d", gaps_s)),
+    sent=COUNTS,
+    in_flight=COUNTS,
+    cpu_s=TIMES,
+    sending=st.booleans(),
+    emulated=st.booleans(),
+)
 
-def test_a_report_arrives_as_it_was() -> None:
+
+@given(BATCHES)
+def test_a_report_arrives_as_it_was(batch: Batch) -> None:
+    sent: Packed = pickle.loads(pickle.dumps(packed(batch)))
+
+    assert unpacked(sent) == batch
+
+
+def test_what_never_happened_is_still_nan() -> None:
+    never = float("nan")
     batch = Batch(
-        worker=2,
-        at_s=1.5,
-        outcomes=[
-            Outcome(Request(3, 0.5, 100, 20, "chat", 4, 50, 7), 0.5, 0.75, 1.25, 101, 20),
-            Outcome(Request(8, 0.625, 10, 2), 0.625, 0.75, 1.0, 0, 1, Failure.CUT_OFF),
-            Outcome(Request(9, 0.75, 10, 2, "summary"), 0.75, 0.875, 1.0, 10, 2, "http_429"),
-        ],
-        gaps_s=array("d", [0.125, 0.25]),
-        sent=9,
-        in_flight=1,
-        cpu_s=0.25,
-        sending=False,
-        emulated=True,
+        worker=0, at_s=1.0, outcomes=[Outcome(Request(0, 0.5, 1, 1), never, never, 1.0, 0, 0, "not_sent")]
     )
 
-    assert unpacked(pickle.loads(pickle.dumps(packed(batch)))) == batch
+    assert str(unpacked(packed(batch)).outcomes) == str(batch.outcomes)
 
 
-def test_what_never_happened_stays_nothing() -> None:
-    never = Outcome(Request(1, 0.0, 5, 5), math.nan, math.nan, 9.0, 0, 0, Failure.NOT_SENT)
+def test_numbers_of_tokens_are_whole_numbers_again() -> None:
+    request = Request(3, 0.5, 5, 6, "chat", 2, 4)
+    [outcome] = unpacked(packed(Batch(worker=0, at_s=1.0, outcomes=[Outcome(request, 1, 2, 3, 5, 6)]))).outcomes
 
-    [found] = unpacked(packed(Batch(worker=0, at_s=9.0, outcomes=[never]))).outcomes
-
-    assert math.isnan(found.sent_s)
-    assert math.isnan(found.first_s)
-    assert found.failure == "not_sent"
+    values = (*outcome.request, outcome.prompt_tokens, outcome.output_tokens)
+    assert [type(value) for value in values] == [int, float, int, int, str, int, int, int, int]
