@@ -20,7 +20,7 @@ def comparison_text(comparison: Comparison, names: tuple[str, str]) -> Text:
     text = Text()
     since = "the schedule" if comparison.from_schedule else "the send"
     text.append("A: ", "bold").append(f"{names[0]}\n").append("B: ", "bold").append(f"{names[1]}\n")
-    text.append(f"latencies from {since}; 90 % sure where a difference is named\n\n", "dim")
+    text.append(f"latencies from {since}; of 20 pairs of equal runs, 1 would show any difference\n\n", "dim")
     rows = [(_name(row), _value(row, row.first), _value(row, row.second), _ratio(row)) for row in comparison.rows]
     widths = [max(map(len, column)) for column in zip(HEADINGS[:4], *rows, strict=True)]
     for row, cells in zip((None, *comparison.rows), (HEADINGS[:4], *rows), strict=True):

@@ -86,10 +86,10 @@ class Events:
         self.completed = self.completed or ends
         delta = choice.get("delta")
         piece = choice.get("text") if delta is None else _spoken(delta)
-        # The opening of a chat only names the role; an end without a text comes after the last token.
+        # The opening of a chat only names the role. An end without a text is the last token of many an engine: it
+        # may be half a letter. Where it comes behind the last token instead, it comes at once.
         opening = delta is not None and "role" in delta and not piece and not ends
-        if not opening and not (ends and not piece and self.pieces):
-            self.pieces += 1
+        self.pieces += not opening
 
 
 def tokens_of(usage: Any) -> tuple[int, int]:

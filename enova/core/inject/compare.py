@@ -1,16 +1,27 @@
-"""Two runs beside each other: figure by figure, and which differences are more than the noise of both."""
+"""Two runs beside each other: figure by figure, and which differences are more than the noise of both.
+
+With so many figures some would differ by chance. So the noise of each is taken wide enough that of twenty pairs of
+equal runs one shows any difference at all (Bonferroni).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
+from enova.core.simulate.results import LEVEL
 from enova.core.workload.report import REPORTED, Figures, InjectionReport, Seen
 
 SHOWN = ("mean", "p50", "p90", "p95", "p99")
 SCALARS = ("requests_per_s", "output_tokens_per_s", "goodput")
 HIGHER_IS_BETTER = frozenset(SCALARS)
+FALSE_ALARM = 0.05
+"""Probability that any figure of two equal runs is said to differ."""
+
+ALIKE = 0.01
+"""Percentiles are known to half a per cent each: what is closer than that is the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +33,7 @@ class Difference:
     first: float
     second: float
     differs: bool | None
-    """Whether they differ by more than noise, with probability 0.9; None: how noisy they are is not known."""
+    """Whether they differ by more than noise; None: how noisy they are is not known."""
 
     @property
     def ratio(self) -> float:
@@ -47,42 +58,48 @@ class Comparison:
 
 def compared(first: InjectionReport, second: InjectionReport) -> Comparison:
     """Compare two runs."""
-    ours, theirs = first.found.from_schedule, second.found.from_schedule
-    scheduled = ours is not None and theirs is not None
-    pair = (ours, theirs) if ours is not None and theirs is not None else (first.found, second.found)
-    return Comparison(rows=tuple(_rows(*pair)), from_schedule=scheduled, warnings=tuple(_warnings(first, second)))
-
-
-def _rows(first: Figures, second: Figures) -> Iterator[Difference]:
-    for metric in REPORTED:
-        ours, theirs = getattr(first, metric), getattr(second, metric)
-        yield from _latency(metric, ours, theirs)
-    for name in SCALARS:
-        a, b = getattr(first, name), getattr(second, name)
-        if a is not None and b is not None:
-            differs = _differs((a, first.ends.get(name)), (b, second.ends.get(name)))
-            yield Difference(name=name, first=a, second=b, differs=differs)
-
-
-def _latency(metric: str, first: Seen, second: Seen) -> Iterator[Difference]:
-    for statistic in SHOWN:
-        a, b = getattr(first, statistic), getattr(second, statistic)
-        if a is not None and b is not None:
-            differs = _differs((a, first.ends.get(statistic)), (b, second.ends.get(statistic)))
-            yield Difference(name=f"{metric}.{statistic}", first=a, second=b, differs=differs)
+    a, b = first.found.from_schedule, second.found.from_schedule
+    scheduled = a is not None and b is not None
+    pair = (a, b) if a is not None and b is not None else (first.found, second.found)
+    ours, theirs = (dict(_known(figures)) for figures in pair)
+    shared = [name for name in ours if name in theirs]
+    normal = NormalDist()
+    wider = normal.inv_cdf(1 - FALSE_ALARM / 2 / max(1, len(shared))) / normal.inv_cdf((1 + LEVEL) / 2)
+    rows = [
+        Difference(
+            name=name,
+            first=ours[name][0],
+            second=theirs[name][0],
+            differs=_differs(ours[name], theirs[name], wider),
+        )
+        for name in shared
+    ]
+    return Comparison(rows=tuple(rows), from_schedule=scheduled, warnings=tuple(_warnings(first, second)))
 
 
 Known = tuple[float, tuple[float, float] | None]
 """A value and the ends it lies between."""
 
 
-def _differs(first: Known, second: Known) -> bool | None:
+def _known(figures: Figures) -> Iterator[tuple[str, Known]]:
+    for metric in REPORTED:
+        seen: Seen = getattr(figures, metric)
+        for statistic in SHOWN:
+            if (value := getattr(seen, statistic)) is not None:
+                yield f"{metric}.{statistic}", (value, seen.ends.get(statistic))
+    for name in SCALARS:
+        if (value := getattr(figures, name)) is not None:
+            yield name, (value, figures.ends.get(name))
+
+
+def _differs(first: Known, second: Known, wider: float) -> bool | None:
     """Return whether two values are further apart than both their noises, which are independent, allow."""
     (low_value, low_ends), (high_value, high_ends) = sorted((first, second), key=lambda known: known[0])
     if low_ends is None or high_ends is None:
         return None
     up, down = low_ends[1] - low_value, high_value - high_ends[0]
-    return high_value - low_value > math.hypot(max(0.0, up), max(0.0, down))
+    noise = wider * math.hypot(max(0.0, up), max(0.0, down))
+    return high_value - low_value > max(noise, ALIKE * high_value)
 
 
 def _warnings(first: InjectionReport, second: InjectionReport) -> Iterator[str]:

@@ -46,7 +46,7 @@ class Measured:
     prompt_tokens: Tokens
     output_tokens: Tokens
     cpu_share: float
-    """The most that any worker used of a core while it was sending, 0 to 1."""
+    """The most that any worker used of a core over some seconds while it was sending, 0 to 1."""
     workers: int
     closed: bool
     """Whether slow answers held requests back: users who wait, or a limit on requests in flight."""

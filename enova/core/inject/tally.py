@@ -12,6 +12,7 @@ import numpy as np
 from enova.core.inject.measured import Lag, Measured, Tokens
 from enova.core.inject.outcome import Batch, Failure, Outcome
 from enova.core.inject.overtime import Overtime
+from enova.core.inject.worker_use import WorkerUse
 from enova.core.simulate.collector import Collector
 from enova.core.simulate.forecast import STEADY, Conditions, interval_s_of
 from enova.core.simulate.observer import Served
@@ -68,15 +69,14 @@ class Tally:
         self._answered = 0
         self._last_sent_s = 0.0
         self._latest: dict[int, Batch] = {}
-        self._busiest: dict[int, float] = {}
+        self._use = WorkerUse()
         self._emulated = False
         self._recent: deque[tuple[float, float]] = deque()
         self.overtime = Overtime()
 
     def add(self, batch: Batch) -> None:
         """Take note of what a worker reports."""
-        if batch.at_s > 0 and (batch.sending or batch.worker not in self._busiest):
-            self._busiest[batch.worker] = batch.cpu_s / batch.at_s
+        self._use.add(batch)
         self._emulated = self._emulated or batch.emulated
         for outcome in batch.outcomes:
             self._outcome(outcome)
@@ -122,7 +122,7 @@ class Tally:
             failures=dict(sorted(self._failures.items())),
             prompt_tokens=Tokens(self._asked_prompt, self._prompt),
             output_tokens=Tokens(self._asked_output, self._output),
-            cpu_share=max(self._busiest.values(), default=0.0),
+            cpu_share=0.0 if math.isnan(self._use.highest) else self._use.highest,
             workers=len(self._latest),
             closed=closed,
             emulated=self._emulated,

@@ -54,7 +54,10 @@ STREAMS = {
     "completion_of_one_token": (text("a", "length") + USED + DONE, Read(1, True, None, 7, 3)),
     "empty_texts_are_tokens": (text("") + text("") + text("c", "length") + DONE, Read(3, True)),
     "only_token_is_empty": (text("", "stop") + DONE, Read(1, True)),
-    "end_after_the_last_token": (text("a") + text("b") + text("", "stop") + DONE, Read(2, True)),
+    "last_token_is_half_a_letter": (
+        text("a") + text("b") + text("", "length") + USED + DONE,
+        Read(3, True, None, 7, 3),
+    ),
     "usage_with_every_piece": (
         text("a", usage={"prompt_tokens": 7, "completion_tokens": 1})
         + text("b", "length", usage={"prompt_tokens": 7, "completion_tokens": 2})
@@ -69,11 +72,11 @@ STREAMS = {
     ),
     "chat_that_thinks": (
         OPENING + chat({"reasoning_content": "hm"}) + chat({"reasoning": "hm"}) + chat({}, "stop") + DONE,
-        Read(2, True),
+        Read(3, True),
     ),
     "chat_that_calls_tools": (
         OPENING + chat({"tool_calls": [{"index": 0}]}) + chat({"content": ""}, "tool_calls") + DONE,
-        Read(1, True),
+        Read(2, True),
     ),
     "chat_whose_opening_speaks": (chat({"role": "assistant", "content": "a"}, "stop") + DONE, Read(1, True)),
     "nothing": (b"", Read(0, False)),

@@ -53,4 +53,4 @@ def test_numbers_of_tokens_are_whole_numbers_again() -> None:
     [outcome] = unpacked(packed(Batch(worker=0, at_s=1.0, outcomes=[Outcome(request, 1, 2, 3, 5, 6)]))).outcomes
 
     values = (*outcome.request, outcome.prompt_tokens, outcome.output_tokens)
-    assert [type(value) for value in values] == [int, float, int, int, str, int, int, int, int]
+    assert [type(value) for value in values] == [int, float, int, int, str, int, int, int, int, int]

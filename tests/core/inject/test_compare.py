@@ -39,17 +39,17 @@ def differing(comparison: Comparison) -> set[str]:
     return {row.name for row in comparison.rows if row.differs}
 
 
-def test_two_draws_of_the_same_differ_in_no_more_figures_than_chance_has_it() -> None:
-    # Each of five figures may differ by chance in one of ten pairs; so over twelve pairs six are expected at most.
-    found = [differing(compared(drawn(seed), drawn(100 + seed))) for seed in range(12)]
+def test_two_draws_of_the_same_differ_no_more_often_than_chance_has_it() -> None:
+    # One pair in twenty may show a difference.
+    found = [differing(compared(drawn(seed), drawn(100 + seed))) for seed in range(20)]
 
-    assert sum(name.startswith("ttft") for names in found for name in names) <= 12
+    assert sum(bool(names) for names in found) <= 3
 
 
 def test_a_fifth_more_is_found_and_called_worse() -> None:
     comparison = compared(drawn(1), drawn(2, factor=1.2))
 
-    assert {"ttft.mean", "ttft.p50", "ttft.p90"} <= differing(comparison)
+    assert {"ttft.mean", "ttft.p50"} <= differing(comparison)
     assert not any(row.better for row in comparison.rows if row.name.startswith("ttft"))
     [mean] = [row for row in comparison.rows if row.name == "ttft.mean"]
     assert mean.ratio == pytest.approx(1.2, rel=0.05)
