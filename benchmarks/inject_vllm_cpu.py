@@ -4,9 +4,9 @@
 
 Starts one container of the test image (make test-image models) with the model `small`, then sends the same traffic
 with either tool in turn, again and again: prompts of 128 tokens, answers of 64, evenly spaced (the very same
-schedule for both) and at random (each draws its own). The engine has no prefix cache, since of a vocabulary of 512
-the other tool's random prompts are often alike. Before and after each run it reads `/metrics`, which also count the
-one request that each tool sends beforehand: of one token from Enova, a whole one from the other.
+schedule for both) and at random (each draws its own). The engine has no prefix cache, since of a vocabulary of
+512 the other tool's random prompts are often alike. Before and after each run it reads `/metrics`, which also
+count the one request that each tool sends beforehand: of one token from Enova, a whole one from the other.
 
 Printed are milliseconds as each client saw them and as the server counted them, then for every figure the ratio of
 the two tools' means over the rounds, beside how far apart the rounds of one tool are: within that, they agree.

@@ -70,6 +70,10 @@ def prepared(aim: Aim, traffic: Traffic, how: How) -> Prepared:
     from enova.core.inject.job import Job, Target
 
     load, conditions = _load_of(aim, traffic)
+    streamed = conditions.promises
+    if not how.stream:
+        # An answer in one piece has no first token that anything could be promised of.
+        conditions = replace(conditions, promises=tuple(one for one in streamed if one.metric == "e2e"))
     tokenizer = _tokenizer_of(aim, how)
     load = _counted(load, tokenizer) if tokenizer else load
     target = Target(
@@ -81,6 +85,8 @@ def prepared(aim: Aim, traffic: Traffic, how: How) -> Prepared:
         key=aim.key,
     )
     prompts, notes = _prompts_of(aim, how, load, tokenizer)
+    if conditions.promises != streamed:
+        notes = (*notes, "without a stream there is no first token: promises of TTFT, TPOT and ITL are not judged")
     job = Job(
         target=target,
         load=load,

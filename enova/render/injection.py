@@ -15,8 +15,6 @@ COLUMNS = ("mean", "p50", "p90", "p95", "p99", "max")
 NAMES = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E", "availability": "availability"}
 APART, APART_S = 0.01, 0.005
 """From the send, latencies are shown too where they differ from those from the schedule by more than both."""
-ALIKE = 0.02
-"""Tokens that were counted and those that were asked for, within which nothing is said."""
 
 
 def injection_text(report: InjectionReport) -> Text:
@@ -91,9 +89,6 @@ def _sending(text: Text, report: InjectionReport) -> None:
         late = f"p50 {seconds(lag.p50)}, p99 {seconds(lag.p99)}, max {seconds(lag.max)}"
         many = f"{delivery.workers} worker{'s' if delivery.workers > 1 else ''}"
         _line(text, "schedule lag", f"{late}; {many}, {share(round(delivery.cpu_share, 3))} of a core at most")
-    for name, (asked, counted) in (("prompt", delivery.prompt_tokens), ("output", delivery.output_tokens)):
-        if asked and counted and abs(counted / asked - 1) > ALIKE:
-            _line(text, f"{name} tokens", f"{asked:,} asked for, {counted:,} counted by the server")
 
 
 def _answers(text: Text, report: InjectionReport) -> None:

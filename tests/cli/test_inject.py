@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 
 from enova.adapters.history import history_of
+from enova.adapters.specfiles import load as load_specs
+from enova.core.launches import desired_state
+from enova.core.resolve import resolve
 from enova.core.workload.report import InjectionReport
 from enova.settings import Settings
 from tests.adapters.injector.misbehaving import Client, after, misbehaving, saying, well
 from tests.cli.terminal import Machine, Outcome
 from tests.core.inject.runs import load, report
+from tests.staging import instance
 
 SHORT = ("--rate", "40", "--duration", "500ms", "--warmup", "0s", "--prompt-tokens", "8", "--output-tokens", "4")
 
@@ -185,6 +189,53 @@ def test_a_service_that_does_not_run_is_not_asked(machine: Machine) -> None:
 
     assert outcome.code == 1
     assert "error: chat does not run\nhint: start it with `enova apply`" in outcome.err
+
+
+RUNS = """\
+metadata: {name: chat}
+model: Qwen/Qwen2.5-7B-Instruct
+slo: {ttft: {p95: 9s}}
+injection:
+  arrival: {process: constant, rate: 20/s}
+  prompt_tokens: {distribution: fixed, tokens: 8}
+  output_tokens: {distribution: fixed, tokens: 4}
+  duration: 1s
+engine: {kind: emulated, extra_args: {emulate_gpu: h100-sxm}}
+placement: {runtime: process}
+"""
+
+
+def test_a_service_that_runs_gets_its_traffic_beside_its_forecast(machine: Machine) -> None:
+    path = machine.write("specs/chat.yaml", RUNS)
+    [file] = load_specs([path])
+    wanted = desired_state(resolve(file.service))
+
+    with misbehaving(well) as server:
+        for launch in (wanted.gateway, wanted.replica.place(slot=0)):
+            found = instance(launch, url=server.url)
+            machine.host.instances[found.runtime, found.id] = found
+        outcome = machine.enova("inject", "chat", "--warmup", "0s", "-o", "json")
+
+    report = report_in(outcome)
+    assert report.predicted is not None, report.not_predicted
+    assert report.predicted.ttft.p50 is not None
+    assert (report.sent.requests, report.found.served, report.name) == (20, 20, "chat")
+    ledger = machine.enova("ledger", "chat", "-o", "json", "--since", "100d").out
+    assert report.valid is ("injection 1" in ledger)
+
+
+def test_without_a_stream_there_is_no_first_token_to_judge(machine: Machine) -> None:
+    with misbehaving(well) as server:
+        outcome = machine.enova(
+            *("inject", server.url, *SHORT, "--no-stream", "--slo", "ttft.p95=1s", "--slo", "e2e.p95=9s"),
+            *("-o", "json"),
+        )
+
+    report = report_in(outcome)
+    assert [one.metric for one in report.slo] == ["e2e"]
+    assert (report.found.ttft.figures(), report.found.itl.figures()) == ({}, {})
+    assert report.found.e2e.p50 is not None
+    assert report.notes[-1].startswith("without a stream there is no first token")
 
 
 def test_a_key_is_for_addresses(machine: Machine) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from enova.core.inject.job import Job
 from enova.core.inject.measured import Measured
@@ -89,7 +89,7 @@ def report_of(
             warmup_s=conditions.warmup_s,
             delivery=_delivery(measured, job),
         ),
-        found=_found(measured, overtime),
+        found=_found(measured, overtime, streamed=target.stream),
         slo=tuple(_kept(measured.from_schedule, conditions)),
         predicted=None if isinstance(predicted, str) else _predicted(predicted),
         not_predicted=predicted if isinstance(predicted, str) else "",
@@ -114,20 +114,23 @@ def _delivery(measured: Measured, job: Job) -> Delivery:
     )
 
 
-def _found(measured: Measured, overtime: Overtime) -> Found:
+def _found(measured: Measured, overtime: Overtime, *, streamed: bool) -> Found:
     results = measured.from_send
+    # An answer in one piece has no first token.
+    known = LATENCIES if streamed else (Metric.E2E,)
+    gaps = {"itl": _seen(measured.from_schedule.latencies[Metric.ITL])} if streamed else {}
     return Found.model_validate(
         {
-            **_figures(results),
+            **_figures(results, known),
             # Gaps between tokens are counted once.
-            "itl": _seen(measured.from_schedule.latencies[Metric.ITL]),
+            **gaps,
             "served": results.served,
             "failed": results.rejected + results.lost,
             "duration_s": measured.from_schedule.duration_s,
             "errors": dict(measured.failures),
-            "from_schedule": Figures(**_figures(measured.from_schedule)),
-            "classes": {kind: _part(found) for kind, found in measured.from_schedule.classes.items()},
-            "over_time": _over_time(overtime),
+            "from_schedule": Figures(**_figures(measured.from_schedule, known)),
+            "classes": {kind: _part(found, known) for kind, found in measured.from_schedule.classes.items()},
+            "over_time": _over_time(overtime, streamed=streamed),
         }
     )
 
@@ -135,9 +138,9 @@ def _found(measured: Measured, overtime: Overtime) -> Found:
 def _predicted(results: Results) -> Predicted:
     return Predicted.model_validate(
         {
-            **_figures(results),
+            **_figures(results, LATENCIES),
             "basis": str(results.origin),
-            "classes": {kind: _part(found) for kind, found in results.classes.items()},
+            "classes": {kind: _part(found, LATENCIES) for kind, found in results.classes.items()},
             "over_time": None if results.series is None else _foretold(results.series),
         }
     )
@@ -156,7 +159,7 @@ def _foretold(series: Series) -> Foretold:
     )
 
 
-def _figures(results: Results) -> dict[str, object]:
+def _figures(results: Results, known: Sequence[Metric]) -> dict[str, object]:
     """Return the fields of `Figures`."""
     figures = {name: getattr(results, name) for name in RATES}
     if results.goodput is not None:
@@ -166,11 +169,11 @@ def _figures(results: Results) -> dict[str, object]:
     return {
         **_known({name: figure.value for name, figure in figures.items()}),
         "ends": _ends(figures),
-        **{str(metric): _seen(results.latencies[metric]) for metric in LATENCIES},
+        **{str(metric): _seen(results.latencies[metric]) for metric in known},
     }
 
 
-def _part(found: ClassResults) -> Part:
+def _part(found: ClassResults, known: Sequence[Metric]) -> Part:
     good = found.goodput
     goodput = {} if good is None else {"goodput": good.share, "goodput_per_s": good.per_s}
     return Part.model_validate(
@@ -179,7 +182,7 @@ def _part(found: ClassResults) -> Part:
             "failed": found.rejected,
             **_known({name: figure.value for name, figure in goodput.items()}),
             "ends": _ends(goodput),
-            **{str(metric): _seen(latency) for metric, latency in found.latencies.items() if metric in LATENCIES},
+            **{str(metric): _seen(latency) for metric, latency in found.latencies.items() if metric in known},
         }
     )
 
@@ -226,12 +229,14 @@ def _promise(promise: Promise, value: float) -> Kept:
     )
 
 
-def _over_time(overtime: Overtime) -> OverTime | None:
+def _over_time(overtime: Overtime, *, streamed: bool) -> OverTime | None:
     intervals = overtime.intervals
     if not intervals:
         return None
 
     def quantiles(counts: str, share: float) -> tuple[float | None, ...]:
+        if not streamed and counts == "ttft":
+            return (None,) * len(intervals)
         values = (quantile_of(getattr(one, counts), share) for one in intervals)
         return tuple(None if math.isnan(value) else value for value in values)
 

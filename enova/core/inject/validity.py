@@ -15,6 +15,8 @@ LATE_SHARE = 0.1
 from the schedule are the client's as much as the server's."""
 BUSY, FULL = 0.9, 0.97
 """Shares of a core: a worker that uses BUSY of it and is late, or FULL of it, was the limit."""
+WRONG_LENGTH = 0.02
+"""Share by which lengths may be off before it is worth a word."""
 FEW = 20
 """Answers, below which figures are anecdotes."""
 
@@ -63,5 +65,5 @@ def _notes(measured: Measured) -> Iterator[str]:
     if 0 < measured.from_schedule.served < FEW:
         yield f"only {measured.from_schedule.served} requests were answered: figures are anecdotes"
     for name, (asked, counted) in (("prompt", measured.prompt_tokens), ("output", measured.output_tokens)):
-        if asked and counted and abs(counted / asked - 1) > 0.02:
-            yield f"the server counted {counted / asked:.3g} times the {name} tokens that were asked for"
+        if asked and counted and abs(counted / asked - 1) > WRONG_LENGTH:
+            yield f"the server counted {counted:,} {name} tokens where {asked:,} were asked for"

@@ -14,10 +14,12 @@ def measurement_in(report: InjectionReport, *, service: str, ended_s: float, sou
     answers have none.
     """
     found, arrival = report.found, report.sent.injection.arrival
+    # As a forecast counts them, where that is known.
+    seen = found.from_schedule or found
     figures = {
         f"{metric}.{statistic}": value
         for metric in REPORTED
-        for statistic, value in getattr(found, metric).figures().items()
+        for statistic, value in getattr(seen, metric).figures().items()
     }
     if found.requests_per_s is not None:
         figures["requests_per_s"] = found.requests_per_s
@@ -28,7 +30,8 @@ def measurement_in(report: InjectionReport, *, service: str, ended_s: float, sou
         ended_s=ended_s,
         source=source,
         requests=found.served,
-        rate=None if arrival is None else mean_rate(arrival),
+        # What a client that was the limit sent is not the traffic it was to be.
+        rate=None if arrival is None or not report.valid else mean_rate(arrival),
         replicas=None if report.tested is None else report.tested.replicas,
         output_tokens=_output_tokens(report),
         emulated=report.asked is not None and report.asked.emulated,

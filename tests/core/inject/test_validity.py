@@ -72,7 +72,7 @@ def test_what_a_reader_should_know_is_noted() -> None:
     assert notes_of(found) == (
         "EMULATED: no model ran",
         "ended by hand before its time",
-        "the server counted 1.1 times the prompt tokens that were asked for",
+        "the server counted 1,100 prompt tokens where 1,000 were asked for",
     )
 
 
