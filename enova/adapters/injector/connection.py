@@ -22,7 +22,7 @@ class Connection(asyncio.Protocol):
     """Made by the pool. Times are seconds since `began_s`."""
 
     __slots__ = (
-        "_began_s", "_complete", "_emulated", "_ended", "_exchange", "_now_s", "_parser", "_transport", "used",
+        "_began_s", "_emulated", "_ended", "_exchange", "_keeps", "_now_s", "_parser", "_transport", "used",
     )  # fmt: skip
 
     def __init__(self, began_s: float, ended: Ended) -> None:
@@ -32,7 +32,7 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._now_s = 0.0
-        self._emulated = self._complete = False
+        self._emulated = self._keeps = False
         self.used = False
         """Whether it has brought an answer before."""
 
@@ -83,6 +83,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._keeps = False
             exchange.fail(Failure.GARBAGE, self._now_s)
         if exchange.outcome is not None:
             self._finish(exchange)
@@ -109,13 +110,12 @@ class Connection(asyncio.Protocol):
         """Take note that the answer is whole."""
         exchange = self._exchange
         if exchange is not None and exchange.status >= OK:
-            # What is less only announces an answer.
-            self._complete = True
+            # What is less only announces an answer. The parser knows about a connection's end only here.
+            self._keeps = self._parser.should_keep_alive()
             exchange.complete(self._now_s)
 
     def _finish(self, exchange: Exchange) -> None:
-        keeps = self._complete and self._parser.should_keep_alive()
-        self._complete = False
+        keeps, self._keeps = self._keeps, False
         self.used = True
         self._exchange = None
         if not keeps and self._transport is not None:

@@ -6,7 +6,7 @@ import math
 import multiprocessing
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -38,15 +38,19 @@ def workers_for(rate: float | None, output_tokens: float, cpus: int, *, stream: 
 
 
 class Run:
-    """One run of a load; its batches can be had once. Raises ApplyError for a key that no header can carry."""
+    """One run of a load; its batches can be had once. It takes no more workers than can have something to do.
+
+    Raises ApplyError for a key that no header can carry.
+    """
 
     def __init__(self, job: Job, *, workers: int) -> None:
         head_of(job.target)
+        users = job.load.users
+        workers = min(workers, job.in_flight or workers, users.number if users else workers)
         self._jobs = [replace(job, worker=number, workers=workers) for number in range(workers)]
         if job.in_flight is not None:
             self._jobs = [
-                replace(one, in_flight=max(1, len(range(one.worker, job.in_flight, workers))))
-                for one in self._jobs
+                replace(one, in_flight=len(range(one.worker, job.in_flight, workers))) for one in self._jobs
             ]
         self._stop = threading.Event()
 
@@ -64,7 +68,7 @@ class Run:
                 _ready(pipe, pipes[pipe])
             began_s = monotonic() + BEGIN_AFTER_S
             for pipe in pipes:
-                pipe.send(began_s)
+                _tell(pipe, began_s)
             yield from self._reports(pipes)
 
     def _reports(self, pipes: dict[Connection, SpawnProcess]) -> Iterator[Batch]:
@@ -75,7 +79,7 @@ class Run:
             if self._stop.is_set() and not told:
                 told = True
                 for pipe in left:
-                    pipe.send(STOP)
+                    _tell(pipe, STOP)
             heard = wait(list(left), timeout=LOOK_EVERY_S)
             for pipe in [pipe for pipe in left if pipe in heard]:
                 try:
@@ -119,6 +123,12 @@ def _ready(pipe: Connection, process: SpawnProcess) -> None:
     except (EOFError, OSError):
         pass
     raise _ended(process)
+
+
+def _tell(pipe: Connection, what: float | str) -> None:
+    # Whoever has ended meanwhile, well or badly, is found when it is heard.
+    with suppress(OSError):
+        pipe.send(what)
 
 
 def _ended(process: SpawnProcess) -> EnovaError:

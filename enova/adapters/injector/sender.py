@@ -99,6 +99,7 @@ class Sender:
         if self._is_over(now_s, request):
             never = math.nan
             self.outcomes.append(Outcome(request, never, never, now_s, 0, 0, Failure.NOT_SENT))
+            self._free_user(now_s)
         else:
             exchange = Exchange(request, payload, self.gaps_s, stream=self._job.target.stream)
             self._open[exchange] = request.arrival_s + self._job.deadline_s
@@ -122,20 +123,25 @@ class Sender:
         return now_s >= request.arrival_s + self._job.deadline_s
 
     def _ended(self, exchange: Exchange) -> None:
-        """Take what became of a request. Its user is free again after a while."""
+        """Take what became of a request."""
         if self._open.pop(exchange, None) is None or exchange.outcome is None:
             return
         self.outcomes.append(exchange.outcome)
         self.emulated = self.emulated or exchange.emulated
-        if self._users is not None:
-            free_s = self._now_s() + self._users.think_s
-            until_s = self._job.load.duration_s
-            if until_s is None or free_s < until_s:
-                heapq.heappush(self._free_s, free_s)
-            self.sending = self.sending and bool(self._free_s or self._open)
+        self._free_user(self._now_s())
         if self.sending and (self._timer is None or self._users is not None):
             self._wake(self._due_s() - self._now_s())
         self._close_if_done()
+
+    def _free_user(self, now_s: float) -> None:
+        """Let whoever waited for an answer ask again after a while; the last one to leave ends the load."""
+        if self._users is None:
+            return
+        free_s = now_s + self._users.think_s
+        until_s = self._job.load.duration_s
+        if until_s is None or free_s < until_s:
+            heapq.heappush(self._free_s, free_s)
+        self.sending = self.sending and bool(self._free_s or self._open)
 
     def _give_up(self, exchange: Exchange, failure: Failure) -> None:
         self._pool.abandon(exchange)

@@ -28,6 +28,8 @@ class Client:
 
     wire: socket.socket
     server: Server
+    turns: int = 0
+    """How many requests it brought."""
 
     def send(self, data: bytes) -> None:
         self.wire.sendall(data)
@@ -52,6 +54,7 @@ class Server:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     arrived_s: list[float] = field(default_factory=list)
     """Of the monotonic clock."""
+    connections: int = 0
     open_now: int = 0
     most_open: int = 0
     """Requests that were answered at the same time."""
@@ -60,6 +63,8 @@ class Server:
 
     def serve(self, wire: socket.socket) -> None:
         client, buffer = Client(wire, self), b""
+        with self.lock:
+            self.connections += 1
         wire.settimeout(0.1)
         with wire, suppress(OSError):
             while not self.ended.is_set():
@@ -82,6 +87,7 @@ class Server:
                     return
 
     def answer(self, client: Client, head: str, body: bytes) -> bool:
+        client.turns += 1
         with self.lock:
             number = len(self.heads)
             self.heads.append(head)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.adapters.injector.misbehaving import (
     after,
     chunk,
     events,
+    for_ever,
     misbehaving,
     saying,
     well,
@@ -65,15 +66,18 @@ def test_an_emulated_engine_is_known_by_its_mark() -> None:
 
 
 def test_stopped_by_hand_it_tells_what_it_did() -> None:
+    outcomes, began_s = [], math.inf
     with misbehaving(after(30.0)) as server:
-        run = Run(job(server.url, load(60.0), deadline_s=60.0), workers=2)
-        threading.Timer(2.0, run.stop).start()
-        began_s = time.monotonic()
-        outcomes = [outcome for batch in run.batches() for outcome in batch.outcomes]
+        running = Run(job(server.url, load(600.0), deadline_s=600.0), workers=2)
+        for batch in running.batches():
+            outcomes += batch.outcomes
+            if batch.sent > 10 and began_s == math.inf:
+                began_s = time.monotonic()
+                running.stop()
 
     assert time.monotonic() - began_s < 20.0
     assert set(failures(outcomes)) == {Failure.STOPPED}
-    assert 10 < len(outcomes) < 200
+    assert len(outcomes) > 20
 
 
 def test_a_worker_that_is_killed_is_an_error_and_leaves_nothing_behind() -> None:
@@ -148,3 +152,37 @@ def test_a_limit_on_requests_in_flight_is_shared_by_the_workers() -> None:
 @pytest.mark.parametrize(("rate", "cpus", "expected"), [(None, 8, 1), (1.0, 8, 1), (20_000.0, 8, 7), (1e6, 1, 1)])
 def test_there_are_as_many_workers_as_keep_up(rate: float | None, cpus: int, expected: int) -> None:
     assert workers_for(rate, 128, cpus, stream=True) == expected
+
+
+def test_there_are_no_more_workers_than_have_something_to_do() -> None:
+    users = {"process": "closed_loop", "users": 1}
+
+    with misbehaving(after(0.02)) as server:
+        outcomes = run(job(server.url, load(60.0, users), requests=7, deadline_s=30.0), workers=3)
+
+    assert sorted(outcome.request.number for outcome in outcomes) == list(range(7))
+    assert server.most_open == 1
+
+
+def test_a_limit_below_the_number_of_workers_is_kept() -> None:
+    with misbehaving(after(0.05)) as server:
+        run(job(server.url, deadline_s=30.0, in_flight=1), workers=2)
+
+    assert server.most_open == 1
+
+
+def test_a_run_may_be_stopped_when_one_of_its_workers_is_done() -> None:
+    def first_only(client: Client, number: int) -> bool:
+        return for_ever(client, number) if number else well(client, number)
+
+    outcomes = []
+    with misbehaving(first_only) as server:
+        running = Run(job(server.url, requests=2, deadline_s=60.0), workers=2)
+        for batch in running.batches():
+            outcomes += batch.outcomes
+            if not batch.sending and not batch.in_flight:
+                # It is gone by then.
+                time.sleep(0.5)
+                running.stop()
+
+    assert [outcome.failure for outcome in outcomes] == ["", Failure.STOPPED]

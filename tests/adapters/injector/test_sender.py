@@ -37,9 +37,47 @@ def test_every_request_is_sent_when_it_is_due_and_answered() -> None:
     for one in outcomes:
         assert one.request.arrival_s <= one.sent_s < one.request.arrival_s + LATE_S
         assert one.sent_s <= one.first_s <= one.last_s
-    # Connections are kept: hardly more of them than there ever were requests at once.
     assert {body["max_tokens"] for body in server.bodies} == {4}
     assert all(len(body["prompt"]) == 5 and body["stream"] and body["ignore_eos"] for body in server.bodies)
+
+
+def test_connections_are_kept() -> None:
+    with misbehaving(well) as server:
+        outcomes = sent(job(server.url, load(1.0)))
+
+    assert failures(outcomes) == {"": 40}
+    assert server.connections <= server.most_open + 2
+
+
+def test_a_used_connection_that_hangs_up_is_no_failure_if_a_fresh_one_answers() -> None:
+    def behaviour(client: Client, number: int) -> bool:
+        return well(client, number) if client.turns == 1 else resetting(client, number)
+
+    with misbehaving(behaviour) as server:
+        outcomes = sent(job(server.url))
+
+    assert failures(outcomes) == {"": 20}
+    assert len(server.heads) > 20
+
+
+def test_a_request_is_tried_no_more_than_twice() -> None:
+    def behaviour(client: Client, number: int) -> bool:
+        return well(client, number) if number == 0 else resetting(client, number)
+
+    with misbehaving(behaviour) as server:
+        outcomes = sent(job(server.url, load(1.0, {"process": "constant", "rate": "5/s"}), requests=3))
+
+    assert failures(outcomes) == {"": 1, Failure.RESET: 2}
+    assert len(server.heads) == 4
+
+
+def test_users_whose_turn_never_comes_ask_again_and_the_run_ends() -> None:
+    users = {"process": "closed_loop", "users": 2}
+
+    with misbehaving(for_ever) as server:
+        outcomes = sent(job(server.url, load(0.5, users), deadline_s=0.8, in_flight=1))
+
+    assert failures(outcomes) == {Failure.TIMEOUT: 1, Failure.NOT_SENT: 1}
 
 
 def test_a_stall_shows_in_latency_from_the_schedule_and_holds_nothing_back() -> None:
@@ -106,7 +144,7 @@ def test_failures_among_answers_are_told_apart() -> None:
     found = failures(outcomes)
     assert sum(found.values()) == 40
     # A connection that was used before and is reset without a word may have been idle too long: asked once more.
-    assert set(found) == {"", "http_429", "reset", "cut_off"}
+    assert set(found) >= {"", "http_429", "cut_off"}
 
 
 def test_where_nobody_listens_requests_are_refused() -> None:
