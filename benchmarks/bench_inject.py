@@ -2,7 +2,8 @@
 
 A server without any delay (canned_server.py) has one core for itself, the client another one. Each tool is asked
 for evenly spaced requests at higher and higher rates. The server's clock says what really came: a tool keeps a
-rate if at least 99 % of it came, and if 99 % of the requests came less than 10 ms later than the schedule says. A
+rate if at least 99 % of it came, and if 99 % of the requests came less than 10 ms later than the schedule says, in
+one of two tries, since machines have moments of their own. A
 schedule begins with the request that was earliest in it, so that start-up counts for nobody.
 
 Other tools are taken from ENOVA_BENCH_GUIDELLM and ENOVA_BENCH_AIPERF (paths of their programs) or from the PATH,
@@ -183,6 +184,8 @@ def main(rates: Sequence[int]) -> None:
         for name, tool in tools.items():
             for rate in rates:
                 found = _run(tool(url, rate, Path(folder)), url, rate)
+                if isinstance(found, Seen) and not found.keeps(rate):
+                    found = _run(tool(url, rate, Path(folder)), url, rate)
                 if isinstance(found, str):
                     print(f"{name:12} {rate:8} failed: {found}", flush=True)
                     break

@@ -7,7 +7,7 @@ import multiprocessing
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from time import monotonic
@@ -63,77 +63,87 @@ class Run:
 
         Raises EnovaError if a worker ends before its time.
         """
-        with _workers(self._jobs) as pipes:
-            for pipe in pipes:
-                _ready(pipe, pipes[pipe])
+        with _workers(self._jobs) as workers:
+            for worker in workers:
+                _ready(worker)
             began_s = monotonic() + BEGIN_AFTER_S
-            for pipe in pipes:
-                _tell(pipe, began_s)
-            yield from self._reports(pipes)
+            for worker in workers:
+                worker.tell(began_s)
+            yield from self._reports({worker.reports: worker for worker in workers})
 
-    def _reports(self, pipes: dict[Connection, SpawnProcess]) -> Iterator[Batch]:
-        left = dict(pipes)
+    def _reports(self, left: dict[Connection, _Worker]) -> Iterator[Batch]:
         told = False
         finished: set[Connection] = set()
         while left:
             if self._stop.is_set() and not told:
                 told = True
-                for pipe in left:
-                    _tell(pipe, STOP)
+                for worker in left.values():
+                    worker.tell(STOP)
             heard = wait(list(left), timeout=LOOK_EVERY_S)
             for pipe in [pipe for pipe in left if pipe in heard]:
                 try:
                     report: Packed = pipe.recv()
                 except (EOFError, OSError):
-                    process = left.pop(pipe)
+                    worker = left.pop(pipe)
                     if pipe not in finished:
-                        raise _ended(process) from None
+                        raise _ended(worker) from None
                     continue
                 if not report.sending and not report.in_flight:
                     finished.add(pipe)
                 yield unpacked(report)
 
 
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """A process that sends, and the pipes to it and from it."""
+
+    process: SpawnProcess
+    orders: Connection
+    reports: Connection
+
+    def tell(self, what: float | str) -> None:
+        """Send an order. Who has ended meanwhile, well or badly, is found when it is heard."""
+        with suppress(OSError):
+            self.orders.send(what)
+
+
 @contextmanager
-def _workers(jobs: list[Job]) -> Iterator[dict[Connection, SpawnProcess]]:
-    """Yield a started process for each job by the pipe to it; none is left afterwards."""
+def _workers(jobs: list[Job]) -> Iterator[list[_Worker]]:
+    """Yield a started process for each job; none is left afterwards."""
     context = multiprocessing.get_context("spawn")
-    pipes: dict[Connection, SpawnProcess] = {}
+    workers: list[_Worker] = []
     try:
         for job in jobs:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=work, args=(theirs, job), daemon=True, name=f"inject-{job.worker}")
+            (theirs, orders), (reports, told) = context.Pipe(duplex=False), context.Pipe(duplex=False)
+            arguments = (theirs, told, job)
+            process = context.Process(target=work, args=arguments, daemon=True, name=f"inject-{job.worker}")
             process.start()
             theirs.close()
-            pipes[ours] = process
-        yield pipes
+            told.close()
+            workers.append(_Worker(process, orders, reports))
+        yield workers
     finally:
-        for pipe, process in pipes.items():
-            pipe.close()
-            process.join(END_WITHIN_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
+        for worker in workers:
+            worker.orders.close()
+            worker.reports.close()
+            worker.process.join(END_WITHIN_S)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
 
 
-def _ready(pipe: Connection, process: SpawnProcess) -> None:
+def _ready(worker: _Worker) -> None:
     try:
-        if pipe.poll(READY_WITHIN_S) and pipe.recv() == READY:
+        if worker.reports.poll(READY_WITHIN_S) and worker.reports.recv() == READY:
             return
     except (EOFError, OSError):
         pass
-    raise _ended(process)
+    raise _ended(worker)
 
 
-def _tell(pipe: Connection, what: float | str) -> None:
-    # Whoever has ended meanwhile, well or badly, is found when it is heard.
-    with suppress(OSError):
-        pipe.send(what)
-
-
-def _ended(process: SpawnProcess) -> EnovaError:
-    process.join(END_WITHIN_S)
+def _ended(worker: _Worker) -> EnovaError:
+    worker.process.join(END_WITHIN_S)
     return EnovaError(
-        f"a process that sends ended unexpectedly, with exit code {process.exitcode}",
+        f"a process that sends ended unexpectedly, with exit code {worker.process.exitcode}",
         hint="what it was to send is lost; is there enough memory? `--workers` says how many there are",
     )

@@ -80,8 +80,7 @@ class Tally:
         self._emulated = self._emulated or batch.emulated
         for outcome in batch.outcomes:
             self._outcome(outcome)
-        for gap_s in batch.gaps_s:
-            self._scheduled.decoded(1, 1, gap_s, gap_s)
+        self._scheduled.decoded_many(np.array(batch.gaps_s))
         batch.outcomes, batch.gaps_s = [], batch.gaps_s[:0]
         self._latest[batch.worker] = batch
         while self._recent and self._recent[0][0] < self._at_s() - RECENT_S:

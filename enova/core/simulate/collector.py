@@ -103,6 +103,15 @@ class Collector:
         """Take note of gaps between tokens."""
         self._ramps.extend((first_s, last_s, steps, sequences, self._seen))
 
+    def decoded_many(self, gaps_s: Floats) -> None:
+        """Take note of single gaps between tokens, many at once."""
+        ramps = np.ones((len(gaps_s), _RAMP_COLUMNS))
+        ramps[:, :2] = gaps_s[:, None]
+        ramps[:, _MARK] = self._seen
+        self._ramps.frombytes(ramps.tobytes())
+        if len(self._ramps) >= _RAMPS * _RAMP_COLUMNS:
+            self.flush()
+
     def rejected(self, request: Request, reason: str) -> None:
         """Take note of a request that can never run."""
         self._refuse(request, reason)

@@ -50,6 +50,19 @@ def test_latencies_are_defined_as_users_see_them() -> None:
     assert (found.utilisation, found.preemptions, found.served) == (0.25, 7, 100)
 
 
+def test_gaps_may_be_told_many_at_once() -> None:
+    gaps_s = np.random.default_rng(0).exponential(0.01, 500)
+    one_by_one, at_once = Collector(), Collector()
+    for collector in (one_by_one, at_once):
+        noisy(collector, 50)
+    for gap_s in gaps_s.tolist():
+        one_by_one.decoded(1, 1, gap_s, gap_s)
+    at_once.decoded_many(gaps_s)
+
+    assert results(at_once).latencies[Metric.ITL] == results(one_by_one).latencies[Metric.ITL]
+    assert results(at_once).latencies[Metric.ITL].count == 500
+
+
 def test_requests_without_an_answer_count_from_the_end_of_the_warm_up() -> None:
     collector = Collector(warmup_s=5.0)
     for arrival_s in (4.9, 5.0, 7.0):
