@@ -67,9 +67,9 @@ class Exchange:
             events = self._events
             events.end()
             cut_off = None if events.whole else Failure.CUT_OFF
-            if math.isnan(self.first_s) and events.whole:
-                self.first_s = self._last_s = now_s
-            self._end(events.failure or cut_off, now_s, events.prompt_tokens, events.completion_tokens)
+            # What ends well and says nothing at all is no answer.
+            empty = Failure.GARBAGE if math.isnan(self.first_s) else None
+            self._end(events.failure or cut_off or empty, now_s, events.prompt_tokens, events.completion_tokens)
         else:
             self._whole(now_s)
 

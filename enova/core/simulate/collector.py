@@ -109,7 +109,8 @@ class Collector:
         ramps[:, :2] = gaps_s[:, None]
         ramps[:, _MARK] = self._seen
         self._ramps.frombytes(ramps.tobytes())
-        if len(self._ramps) >= _RAMPS * _RAMP_COLUMNS:
+        # Before the first answer it is not known how long batches are to be.
+        if len(self._ramps) >= _RAMPS * _RAMP_COLUMNS and self._seen:
             self.flush()
 
     def rejected(self, request: Request, reason: str) -> None:

@@ -56,7 +56,7 @@ def test_the_servers_count_goes_before_the_number_of_pieces() -> None:
     [
         (200, LAST + DONE, ""),
         (200, LAST, ""),
-        (200, DONE, ""),
+        (200, DONE, Failure.GARBAGE),
         (200, TOKEN, Failure.CUT_OFF),
         (200, b"", Failure.CUT_OFF),
         (200, b'data: {"error": {"message": "no"}}\n\n' + DONE, Failure.ERROR),
