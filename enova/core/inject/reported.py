@@ -86,7 +86,7 @@ def report_of(
             injection=job.load.injection,
             seed=job.load.seed,
             requests=max(1, measured.sent),
-            warmup_s=conditions.warmup_s,
+            warmup_s=measured.from_schedule.warmup_s,
             delivery=_delivery(measured, job),
         ),
         found=_found(measured, overtime, streamed=target.stream),

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from enova.core.inject.counted import Counted
 from enova.core.inject.measured import Lag, Measured, Tokens
 from enova.core.inject.outcome import Batch, Failure, Outcome
 from enova.core.inject.overtime import Overtime
 from enova.core.inject.worker_use import WorkerUse
-from enova.core.simulate.collector import Collector
-from enova.core.simulate.forecast import STEADY, Conditions, interval_s_of
-from enova.core.simulate.observer import Served
-from enova.core.simulate.promises import targets_of
-from enova.core.simulate.results import NO_MODEL_ERROR
+from enova.core.simulate.forecast import Conditions
 from enova.core.simulate.statistics import Distribution
-from enova.core.simulate.summary import Work, results_of
 from enova.core.workload.arrivals import times_of
 from enova.core.workload.load import Load
 from enova.core.workload.sources import stream
 
 RECENT_S = 5.0
 """What is shown while a run goes on is of the last so many seconds."""
-_NO_WORK = Work(busy_s=0.0, present_s=0.0, preemptions=0)
 
 
 class Schedule(NamedTuple):
@@ -62,7 +57,10 @@ class Tally:
 
     def __init__(self, load: Load, conditions: Conditions, *, limited: bool = False) -> None:
         self._load, self._limit, self._limited = load, conditions.requests, limited
-        self._scheduled, self._sent = _collector(load, conditions), _collector(load, conditions)
+        self._warmup_s = conditions.warmup_s
+        self._counted = Counted(load, conditions)
+        self._early = Counted(load, replace(conditions, warmup_s=0.0)) if conditions.warmup_s else None
+        """All of it, until the warm-up is over: whoever ends a run before that wants to see something too."""
         self._lag = Distribution()
         self._failures: Counter[str] = Counter()
         self._prompt, self._output, self._asked_prompt, self._asked_output = 0, 0, 0, 0
@@ -80,7 +78,9 @@ class Tally:
         self._emulated = self._emulated or batch.emulated
         for outcome in batch.outcomes:
             self._outcome(outcome)
-        self._scheduled.decoded_many(np.array(batch.gaps_s))
+        self._counted.gaps(batch.gaps_s)
+        if self._early is not None:
+            self._early.gaps(batch.gaps_s)
         batch.outcomes, batch.gaps_s = [], batch.gaps_s[:0]
         self._latest[batch.worker] = batch
         while self._recent and self._recent[0][0] < self._at_s() - RECENT_S:
@@ -110,9 +110,11 @@ class Tally:
         if self._load.users is None:
             due = schedule_of(self._load, self._limit, until_s=math.inf if stopped_s is None else stopped_s)
         lag = self._lag
+        early = self._early if stopped_s is not None else None
+        from_schedule, from_send = (early or self._counted).results()
         return Measured(
-            from_schedule=results_of(self._scheduled, _NO_WORK),
-            from_send=results_of(self._sent, _NO_WORK),
+            from_schedule=from_schedule,
+            from_send=from_send,
             due=due.requests,
             sent=sent,
             schedule_s=due.seconds,
@@ -132,31 +134,28 @@ class Tally:
         return max((batch.at_s for batch in self._latest.values()), default=0.0)
 
     def _outcome(self, outcome: Outcome) -> None:
-        request, sent_s, first_s, last_s, prompt_tokens, output_tokens, failure = outcome
+        request, sent_s = outcome.request, outcome.sent_s
         if not math.isnan(sent_s):
             self._last_sent_s = max(self._last_sent_s, sent_s)
             self._lag.add(max(0.0, sent_s - request.arrival_s))
         self.overtime.add(outcome)
-        late = request._replace(arrival_s=request.arrival_s if math.isnan(sent_s) else sent_s)
-        if failure:
-            self._failures[failure] += 1
+        counts = [one for one in (self._counted, self._early) if one is not None]
+        if outcome.failure:
+            self._failures[outcome.failure] += 1
             # What was ended by hand tells nothing about the server.
-            if failure != Failure.STOPPED:
-                self._scheduled.lost(request, last_s, failure)
-                self._sent.lost(late, last_s, failure)
+            for counted in counts if outcome.failure != Failure.STOPPED else ():
+                counted.failed(outcome)
             return
         self._answered += 1
-        self._recent.append((last_s, first_s - request.arrival_s))
-        self._asked_prompt += request.prompt_tokens if prompt_tokens else 0
+        self._recent.append((outcome.last_s, outcome.first_s - request.arrival_s))
+        self._asked_prompt += request.prompt_tokens if outcome.prompt_tokens else 0
         self._asked_output += request.output_tokens
-        self._prompt += prompt_tokens
-        self._output += output_tokens
-        seen = request._replace(
-            prompt_tokens=prompt_tokens or request.prompt_tokens, output_tokens=max(1, output_tokens)
-        )
-        # What passes in the client before a request is sent is its queue.
-        self._scheduled.served(Served(seen, sent_s, first_s, last_s, 0, 0))
-        self._sent.served(Served(seen._replace(arrival_s=sent_s), sent_s, first_s, last_s, 0, 0))
+        self._prompt += outcome.prompt_tokens
+        self._output += outcome.output_tokens
+        for counted in counts:
+            counted.answered(outcome)
+        if request.arrival_s >= self._warmup_s:
+            self._early = None
 
 
 def schedule_of(load: Load, limit: int | None, *, until_s: float = math.inf) -> Schedule:
@@ -173,14 +172,3 @@ def schedule_of(load: Load, limit: int | None, *, until_s: float = math.inf) -> 
             # Either time is over, or the limit is reached before.
             return Schedule(requests, until_s if count == within else last_s)
     return Schedule(requests, until_s if math.isfinite(until_s) else last_s)
-
-
-def _collector(load: Load, conditions: Conditions) -> Collector:
-    return Collector(
-        targets=targets_of(conditions.promises),
-        error=NO_MODEL_ERROR,
-        warmup_s=conditions.warmup_s,
-        interval_s=interval_s_of(load, conditions),
-        changing=not isinstance(load.arrival, STEADY),
-        closed=load.users is not None,
-    )

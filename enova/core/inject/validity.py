@@ -61,7 +61,9 @@ def _notes(measured: Measured) -> Iterator[str]:
     if measured.emulated:
         yield "EMULATED: no model ran"
     if measured.stopped:
-        yield "ended by hand before its time"
+        yield "ended by hand before its time" + (
+            "" if measured.from_schedule.warmup_s else ": all of it is counted"
+        )
     if 0 < measured.from_schedule.served < FEW:
         yield f"only {measured.from_schedule.served} requests were answered: figures are anecdotes"
     for name, (asked, counted) in (("prompt", measured.prompt_tokens), ("output", measured.output_tokens)):

@@ -140,6 +140,19 @@ def test_a_run_that_was_stopped_was_to_send_what_was_due_until_then() -> None:
     assert found.from_schedule.lost == 0
 
 
+def test_of_a_run_that_was_stopped_in_its_warm_up_all_is_counted() -> None:
+    requests = list(load().requests())
+    tally = Tally(load(), Conditions(warmup_s=5.0))
+    tally.add(batch(map(answered, requests[:30]), at_s=3.5))
+
+    assert tally.measured(stopped_s=3.5).from_schedule.served == 30
+    assert tally.measured(stopped_s=3.5).from_schedule.warmup_s == 0.0
+    # Not stopped, or later, the warm-up is left out as ever.
+    assert tally.measured().from_schedule.served == 0
+    tally.add(batch(map(answered, requests[30:70]), at_s=7.5))
+    assert tally.measured(stopped_s=7.5).from_schedule.served == 20
+
+
 def test_users_who_wait_have_no_rate_of_their_own() -> None:
     users = load(arrival={"process": "closed_loop", "users": 2})
     requests = [

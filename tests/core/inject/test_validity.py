@@ -71,7 +71,7 @@ def test_what_a_reader_should_know_is_noted() -> None:
 
     assert notes_of(found) == (
         "EMULATED: no model ran",
-        "ended by hand before its time",
+        "ended by hand before its time: all of it is counted",
         "the server counted 1,100 prompt tokens where 1,000 were asked for",
     )
 
