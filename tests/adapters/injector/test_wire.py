@@ -16,7 +16,8 @@ KINDS = st.sampled_from(["", "chat", "refused", "search"])
 FAILURES = st.sampled_from(["", Failure.REFUSED, Failure.STOPPED, "http_429", "chat"])
 COUNTS = st.integers(0, 100_000_000)
 TIMES = st.floats(allow_nan=False)
-REQUESTS = st.builds(Request, COUNTS, TIMES, COUNTS, COUNTS, KINDS, st.integers(-1, 1_000_000), COUNTS)
+ROWS = st.integers(-1, 100_000_000)
+REQUESTS = st.builds(Request, COUNTS, TIMES, COUNTS, COUNTS, KINDS, ROWS, COUNTS, ROWS)
 OUTCOMES = st.builds(Outcome, REQUESTS, TIMES, TIMES, TIMES, COUNTS, COUNTS, FAILURES)
 BATCHES = st.builds(
     Batch,
