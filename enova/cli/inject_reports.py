@@ -125,6 +125,7 @@ def keep_run(session: Session, report: InjectionReport, name: str, fingerprint: 
 
 
 def write_files(session: Session, report: InjectionReport, html: Path | None, out: Path | None) -> None:
+    """Write a report as a page and as JSON, as far as that is asked for. Raises UsageError."""
     if html is not None:
         from enova.render.injection_page import save_page
 
@@ -138,6 +139,7 @@ def write_files(session: Session, report: InjectionReport, html: Path | None, ou
 
 
 def show_report(session: Session, report: InjectionReport, output: str, color: str) -> None:
+    """Write a report to stdout, in the form that is asked for."""
     from enova.render.injection import injection_text
 
     if output == "json":

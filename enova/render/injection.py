@@ -102,7 +102,7 @@ def _answers(text: Text, report: InjectionReport) -> None:
 
 def _latencies(text: Text, report: InjectionReport) -> None:
     """Measured with its ends, and beneath it what was predicted, how far off that was, and what a send says."""
-    seen = report.found.from_schedule or report.found
+    seen = report.found.seen
     rows = [["", *COLUMNS]]
     for metric in REPORTED:
         measured: Seen = getattr(seen, metric)
@@ -155,7 +155,7 @@ def _ends(seen: Seen) -> list[str]:
 
 
 def _rates(text: Text, report: InjectionReport) -> None:
-    found, predicted = report.found.from_schedule or report.found, report.predicted
+    found, predicted = report.found.seen, report.predicted
     names = {"requests_per_s": "requests/s", "output_tokens_per_s": "output tokens/s"}
     parts = [
         f"{rate(value)} {words}{_beside(predicted, name)}"

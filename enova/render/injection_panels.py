@@ -32,7 +32,7 @@ def run_panels(report: InjectionReport) -> list[Panel]:
             lambda axis: _requests_over_time(axis, over_time, foretold, report.sent.warmup_s),
             lambda axis: _latency_over_time(axis, over_time, report),
         ]
-    seen = report.found.from_schedule or report.found
+    seen = report.found.seen
     known = [metric for metric in REPORTED if getattr(seen, metric).figures()]
     return [*panels, *(_percentiles(report, metric) for metric in known)]
 
@@ -75,7 +75,7 @@ def _percentiles(report: InjectionReport, metric: str) -> Panel:
     """Return the panel of one latency: measured with its ends, and predicted with its band."""
 
     def panel(axis: Axes) -> None:
-        seen: Seen = getattr(report.found.from_schedule or report.found, metric)
+        seen: Seen = getattr(report.found.seen, metric)
         _quantiles(axis, seen, color=_COLOURS[metric], label="measured", marker="o", markersize=4)
         if report.predicted is not None:
             _quantiles(axis, getattr(report.predicted, metric), label="predicted", **_PREDICTED)
@@ -142,7 +142,7 @@ def _throughput(tried: Sequence[Tried], predicted: Sequence[tuple[float, Results
 
 
 def _seen(one: Tried, metric: Metric) -> Seen:
-    seen: Seen = getattr(one.report.found.from_schedule or one.report.found, metric)
+    seen: Seen = getattr(one.report.found.seen, metric)
     return seen
 
 

@@ -22,7 +22,7 @@ def injections_text(runs: Sequence[tuple[int, float, InjectionReport]]) -> Text:
 
 def _row(number: int, at_s: float, report: InjectionReport) -> tuple[str, ...]:
     found, delivery = report.found, report.sent.delivery
-    seen = found.from_schedule or found
+    seen = found.seen
     latencies = (getattr(seen, metric).p95 for metric in ("ttft", "tpot", "e2e"))
     verdict = "valid" if report.valid else "INVALID"
     if report.valid and report.slo:

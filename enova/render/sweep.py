@@ -51,8 +51,7 @@ def sweep_json(tried: Sequence[Tried]) -> dict[str, Any]:
 
 
 def _row(one: Tried) -> list[str]:
-    found, delivery = one.report.found, one.report.sent.delivery
-    seen = found.from_schedule or found
+    seen, delivery = one.report.found.seen, one.report.sent.delivery
     return [
         f"{rate(one.rate)}/s",
         "-" if delivery is None else rate(delivery.achieved_per_s),

@@ -15,7 +15,7 @@ def measurement_in(report: InjectionReport, *, service: str, ended_s: float, sou
     """
     found, arrival = report.found, report.sent.injection.arrival
     # As a forecast counts them, where that is known.
-    seen = found.from_schedule or found
+    seen = found.seen
     figures = {
         f"{metric}.{statistic}": value
         for metric in REPORTED

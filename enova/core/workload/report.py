@@ -163,6 +163,11 @@ class Found(Figures):
     classes: dict[str, Part] = {}
     over_time: OverTime | None = None
 
+    @property
+    def seen(self) -> Figures:
+        """Return what users saw: from the schedule where that is known, else from the send."""
+        return self.from_schedule or self
+
 
 class Kept(_Strict):
     """A promise, and what was measured of it, from the schedule."""
