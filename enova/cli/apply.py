@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ from enova.errors import PlanRefused, UsageError
 if TYPE_CHECKING:
     from enova.core.planfile import SavedPlan
 
+CHECKSUM = re.compile(r"[0-9a-f]{16}")
 PLANFILE_MAX_BYTES = 64 * 2**20
 
 
@@ -38,11 +40,21 @@ def apply(
     refresh: Refresh = False,
     locked: Locked = False,
     best_effort: BestEffort = False,
+    checksum: Annotated[
+        str | None,
+        typer.Option(
+            "--checksum",
+            metavar="CHECKSUM",
+            help="Only if the plan has this checksum: the one that was reviewed.",
+            show_default=False,
+        ),
+    ] = None,
     color: Color = "auto",
 ) -> int:
     """Show the plan, ask, and carry it out. Can be interrupted and run again at any time.
 
-    A saved plan is carried out only if what it would do is still what was saved. Ctrl-C stops after the steps
+    A saved plan is carried out only if what it would do is still what was saved, and so is one that was reviewed,
+    if --checksum names what `enova plan -o markdown` printed. Ctrl-C stops after the steps
     under way; a second one exits at once. Exits with 0 if all is done, 1 if something failed, could not be looked
     at or is refused, 64 if called wrongly, and 130 if interrupted.
 
@@ -52,6 +64,7 @@ def apply(
       $ enova apply specs/chat.yaml --yes
       $ enova init Qwen/Qwen2.5-0.5B-Instruct | enova apply - --yes
       $ enova plan --out plan.json && enova apply plan.json
+      $ enova apply specs --checksum 0f5b2c81d94e6a73 --yes
     """
     from enova.tick import plan
 
@@ -61,6 +74,9 @@ def apply(
         raise UsageError("a saved plan already says whether to prune", hint="leave --prune out")
     if saved and (refresh or locked or best_effort or inventory):
         raise UsageError("a saved plan already says what was chosen", hint="leave the options for choosing out")
+    if saved and checksum is not None:
+        raise UsageError("a saved plan already says its checksum", hint="leave --checksum out")
+    reviewed = _checksum(checksum)
     given = [] if saved else given_paths(paths)
     files = () if saved else load_files(given, session)
     services = list(saved.services) if saved else [file.service for file in files]
@@ -84,6 +100,12 @@ def apply(
                 f"now it is {tick.plan.checksum}",
                 hint="what would be done now is above; save and review it with `enova plan --out FILE`",
             )
+        if reviewed and reviewed != tick.plan.checksum:
+            raise PlanRefused(
+                f"the specs or the world moved since the plan was reviewed: its checksum was {reviewed}, "
+                f"now it is {tick.plan.checksum}",
+                hint="what would be done now is above; review it, then name its checksum",
+            )
         return settle(
             tick,
             world,
@@ -93,6 +115,15 @@ def apply(
             question="Apply this plan?",
             agreed=lambda: None if locked else how.locks.write(tick.advice, session),
         )
+
+
+def _checksum(text: str | None) -> str | None:
+    """An empty one, as an unset variable of a script gives it, must not pass for leave to do anything."""
+    if text is not None and not CHECKSUM.fullmatch(text):
+        raise UsageError(
+            f"--checksum: {text!r} is no checksum of a plan", hint="it is in what `enova plan -o markdown` prints"
+        )
+    return text
 
 
 def _saved_plan(paths: Sequence[str]) -> SavedPlan | None:

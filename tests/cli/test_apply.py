@@ -8,6 +8,8 @@ import signal
 import time
 from dataclasses import dataclass, replace
 
+import pytest
+
 from enova.testing import MemoryEngine, memory_world
 from tests.cli.terminal import Machine
 
@@ -184,6 +186,57 @@ def test_a_saved_plan_is_refused_once_the_world_moved(machine: Machine) -> None:
     )
     assert "  + start chat#1: exited with code 1\n" in shown.out
     assert (shown.code, machine.host.writes) == (1, [])
+
+
+def reviewed(machine: Machine, *paths: str) -> str:
+    """Return the checksum that a reviewer of the plan reads."""
+    last = machine.enova("plan", *paths, "-o", "markdown").out.splitlines()[-1]
+    return last.removeprefix("Checksum `").removesuffix("`")
+
+
+def test_specs_are_applied_if_the_plan_is_the_one_that_was_reviewed(machine: Machine) -> None:
+    spec = machine.spec()
+
+    shown = machine.enova("apply", spec, "--checksum", reviewed(machine, spec), "--yes")
+
+    assert shown.code == 0
+    assert kept_writes(machine) == CREATED
+
+
+def test_specs_that_changed_after_the_review_are_not_applied(machine: Machine) -> None:
+    before = reviewed(machine, machine.spec())
+    now = reviewed(machine, machine.spec(scaling="{min: 1}"))
+
+    shown = machine.enova("apply", machine.spec(scaling="{min: 1}"), "--checksum", before, "--yes")
+
+    assert shown.err == (
+        f"error: the specs or the world moved since the plan was reviewed: its checksum was {before}, "
+        f"now it is {now}\n"
+        "hint: what would be done now is above; review it, then name its checksum\n"
+    )
+    assert "Plan: 2 to create, 0 to replace, 0 to remove\n" in shown.out
+    assert (shown.code, machine.host.writes) == (1, [])
+
+
+@pytest.mark.parametrize("checksum", ["", "any", "0F5B2C81D94E6A73"])
+def test_what_is_no_checksum_is_not_taken_for_leave_to_do_anything(machine: Machine, checksum: str) -> None:
+    shown = machine.enova("apply", machine.spec(), "--checksum", checksum, "--yes")
+
+    assert shown.err == (
+        f"error: --checksum: {checksum!r} is no checksum of a plan\n"
+        "hint: it is in what `enova plan -o markdown` prints\n"
+    )
+    assert (shown.code, machine.host.writes) == (64, [])
+
+
+def test_a_saved_plan_has_its_checksum_already(machine: Machine) -> None:
+    spec = machine.spec()
+    machine.enova("plan", spec, "--out", "plan.json")
+
+    shown = machine.enova("apply", "plan.json", "--checksum", reviewed(machine, spec), "--yes")
+
+    assert shown.err == "error: a saved plan already says its checksum\nhint: leave --checksum out\n"
+    assert (shown.code, machine.host.writes) == (64, [])
 
 
 def test_a_saved_plan_remembers_whether_it_prunes(machine: Machine) -> None:
