@@ -1,0 +1,1 @@
+"""What users put into their own CI, run as their CI runs it."""
