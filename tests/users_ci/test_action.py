@@ -115,7 +115,7 @@ def test_what_was_planned_on_a_pull_request_is_applied_once_it_is_merged(
 
 
 def tracked_by(chat: Service) -> set[str]:
-    """Return by which jobs a service's processes are tracked: the runner ends them with their job."""
+    """Return which jobs a service's processes belong to: when a job is over, the runner ends those of it."""
     return {psutil.Process(pid).environ().get("RUNNER_TRACKING_ID", "") for pid in chat.pids().values()}
 
 
