@@ -77,10 +77,10 @@ class Runner:
         condition = step.get("if", "success()")
         if "always()" not in condition:
             condition = f"success() && ({condition})"
-        outcome, outputs = "skipped", {}
+        outcome, outputs = "skipped", dict[str, str]()
         if value(condition, contexts, ok=ran.ok):
             own = {name: filled(text, contexts) for name, text in step.get("env", {}).items()}
-            outcome, outputs = self._bash(step["run"], job | own, ran)
+            outcome, outputs = self._bash(step["run"], {**job, **own}, ran)
         ran.outcomes[step["name"]] = outcome
         contexts["steps"][step.get("id", step["name"])] = {"outcome": outcome, "outputs": outputs}
 

@@ -1,8 +1,11 @@
-"""docs/ci.md says what the action and the hook really take."""
+"""docs/ci.md says what the action and the hook really take, and GitHub and pre-commit take them."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -38,3 +41,27 @@ def test_the_hook_goes_by_the_name_it_has() -> None:
     ]
 
     assert configured == [hook["id"] for hook in SAFE.load(ROOT / ".pre-commit-hooks.yaml")]
+
+
+def test_the_action_is_one_to_github() -> None:
+    assert found_by("check_jsonschema", "--builtin-schema", "vendor.github-actions", "action.yml") == ""
+
+
+def test_workflows_are_such_to_github(tmp_path: Path) -> None:
+    blocks = [block for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "jobs:" in block]
+    files = [tmp_path / f"{number}.yml" for number in range(len(blocks))]
+    for file, block in zip(files, blocks, strict=True):
+        file.write_text(block, encoding="utf-8")
+
+    assert found_by("check_jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, files)) == ""
+
+
+def test_the_hook_is_one_to_pre_commit() -> None:
+    assert found_by("pre_commit", "validate-manifest", ".pre-commit-hooks.yaml") == ""
+
+
+def found_by(program: str, *words: str) -> str:
+    """Return what a checker has to say if it does not agree."""
+    argv = [sys.executable, "-m", program, *words]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    return f"{done.stdout}{done.stderr}" if done.returncode else ""
