@@ -77,12 +77,10 @@ def path_without_uv(folder: Path) -> str:
     return ":".join([str(tools), *others])
 
 
-def planned(runner: Runner, installed: Path, spec: str, head: str = "c0ffee") -> Ran:
+def planned(runner: Runner, installed: Path, spec: str, head: str = "c0ffee", **inputs: str) -> Ran:
     """Run the action as it runs for a pull request."""
-    event = pull_request(head)
-    return runner.run(
-        "pull_request", event, "refs/pull/7/merge", "merge-of-7", paths=spec, install_to=str(installed)
-    )
+    event, ref, given = pull_request(head), "refs/pull/7/merge", {"install_to": str(installed)} | inputs
+    return runner.run("pull_request", event, ref, "merge-of-7", paths=spec, **given)
 
 
 def merged(runner: Runner, installed: Path, spec: str, **inputs: str) -> Ran:
@@ -173,19 +171,35 @@ def test_a_broken_spec_is_noted_at_its_line_and_its_plan_is_withdrawn(
 def test_a_plan_that_cannot_be_made_fails_and_says_so_in_the_comment(
     chat: Service, runner: Runner, github: GitHub, installed: Path
 ) -> None:
-    plan = runner.run(
-        "pull_request",
-        pull_request(),
-        "refs/pull/7/merge",
-        "merge-of-7",
-        paths=chat.spec(),
-        install_to=str(installed),
-        inventory="nowhere.yaml",
-    )
+    plan = planned(runner, installed, chat.spec(), inventory="nowhere.yaml")
 
     assert plan.outcomes["Whether the plan may be merged"] == "failure"
     assert "nowhere.yaml" in github.bodies()[0]
     assert "checksum=none" in github.bodies()[0]
+
+
+def test_a_choice_that_is_not_in_the_lock_fails_where_locks_are_to_hold(
+    runner: Runner, github: GitHub, installed: Path
+) -> None:
+    plan = planned(runner, installed, str(ROOT / "specs" / "emulated.yaml"), locked="true")
+
+    assert (plan.ok, plan.outputs["checksum"]) == (False, "")
+    assert "enova.lock" in github.bodies()[0]
+
+
+def test_what_no_file_names_any_more_is_removed_where_that_is_asked_for(
+    enova: Enova, chat: Service, runner: Runner, github: GitHub, installed: Path
+) -> None:
+    enova.ok("apply", chat.spec(replicas=1), "--yes")
+    other = Service(enova, "e2e-other").spec(replicas=1)
+
+    plan = planned(runner, installed, other, prune="true")
+    github.merge(7, MERGED)
+    apply = merged(runner, installed, other, prune="true")
+
+    assert "remove <code>e2e-chat#0</code>" in plan.summary
+    assert apply.ok, apply.log
+    assert {one["name"] for one in json.loads(enova("status", "-o", "json").stdout)["services"]} == {"e2e-other"}
 
 
 def test_what_is_given_is_never_a_command(runner: Runner, installed: Path) -> None:
