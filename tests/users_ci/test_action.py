@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 from tests.e2e.command import Enova
 from tests.e2e.service import Service
 from tests.users_ci.github import REPOSITORY, GitHub
+from tests.users_ci.installed import heavy
 from tests.users_ci.runner import ROOT, Ran, Runner, value
 
 pytestmark = pytest.mark.slow
@@ -27,12 +27,6 @@ MERGED = "abc123"
 
 def pull_request(head: str = "c0ffee") -> dict[str, Any]:
     return BRANCH | {"pull_request": {"number": 7, "head": {"sha": head}}}
-
-
-@pytest.fixture
-def github() -> Iterator[GitHub]:
-    with GitHub().serve() as github:
-        yield github
 
 
 @pytest.fixture
@@ -244,13 +238,6 @@ def test_what_is_installed_by_pip_has_neither_vllm_nor_torch(
     assert ran.ok, ran.log
     assert (folder / "bin" / "pip").exists()
     assert heavy(folder) == []
-
-
-def heavy(folder: Path) -> list[str]:
-    """Return what an installation has that takes minutes and gigabytes."""
-    packages = list(folder.glob("lib/python*/site-packages/*"))
-    assert "enova" in {one.name for one in packages}
-    return [one.name for one in packages if one.name in {"torch", "vllm", "triton", "nvidia"}]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,6 @@ BOT = "github-actions[bot]"
 PULL_REQUEST = {"pull_request": {"number": 7, "head": {"sha": "c0ffee"}}}
 CHECKSUM = "0123456789abcdef"
 MARKER = f"<!-- enova {hashlib.sha256(b'Enova plan').hexdigest()[:12]} checksum={CHECKSUM} -->\n"
-
-
-@pytest.fixture
-def github() -> Iterator[GitHub]:
-    with GitHub().serve() as github:
-        yield github
 
 
 def review(
