@@ -1,4 +1,4 @@
-"""A command line per test that leaves nothing behind, as in the tests of whole paths, and GitHub's API beside it."""
+"""A command line per test that leaves nothing behind, as for whole paths, with GitHub's API beside it."""
 
 from __future__ import annotations
 
