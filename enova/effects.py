@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from enova.core.launch import API_KEY, Launch, Role
-from enova.core.observed import Instance, State
-from enova.core.plan import Action
-from enova.core.rollout import Down, Up, bring_up, take_down
+from enova.core.observed import Health, Instance, State
+from enova.core.plan import Action, Verb
+from enova.core.rollout import Down, Up, bring_up, put_down, take_down
 from enova.core.runtime import Report
-from enova.errors import ApplyError, Interrupted
-from enova.wait import Stop, wait_drained, wait_ready
+from enova.errors import ApplyError, EnovaError, Interrupted
+from enova.wait import Stop, wait_drained, wait_ready, wait_settled
 from enova.world import World
 
 
@@ -30,38 +30,54 @@ class Context:
 
 
 def carry_out(action: Action, context: Context, *, report: Report) -> None:
-    """Do all that `action` consists of, in order. Raises ApplyError or ObserveError at the first that fails."""
+    """Do all that `action` consists of, in order. Raises ApplyError or ObserveError at the first that fails.
+
+    What does not come up is taken back: it holds nothing, and what it was to replace serves again.
+    """
     if action.worker_url:
         _unroute(context, action.service, action.worker_url)
+    routed = _workers(action.old, context) if action.stop_first else frozenset()
     if action.old and action.stop_first:
-        _take_down(action, action.old, context, report)
+        _put_down(action, action.old, put_down(action.old), context, report)
+    if action.verb is Verb.RESTART and action.new:
+        # It answers nothing: there is nothing to wait for before it is stopped.
+        _put_down(action, action.new, (Down.UNROUTE, Down.STOP), context, report)
+        action = replace(action, new=replace(action.new, state=State.EXITED))
     if action.launch:
-        _BringUp(action, action.launch, context, report).run()
-    if action.old and not action.stop_first:
-        _take_down(action, action.old, context, report)
+        coming = _BringUp(action, action.launch, context, report)
+        try:
+            coming.run(bring_up(action.launch, action.new, replaces=action.old is not None))
+        except Interrupted:
+            raise
+        except ApplyError as error:
+            raise _taken_back(error, coming, routed) from error
+    if action.old:
+        left = (Down.REMOVE,) if action.stop_first else take_down(action.old)
+        _put_down(action, action.old, left, context, report)
 
 
 class _BringUp:
     """An instance on its way up; its id is known once it is created."""
 
-    def __init__(self, action: Action, launch: Launch, context: Context, report: Report) -> None:
+    def __init__(self, action: Action, launch: Launch, context: Context, report: Report, id: str = "") -> None:  # noqa: A002 - as of an instance
         self.action, self.launch, self.context, self.report = action, launch, context, report
         self.world = context.world
         self.runtime = context.world.runtimes[launch.runtime]
-        self.id = action.new.id if action.new else ""
+        self.id = id or (action.new.id if action.new else "")
 
-    def run(self) -> None:
-        effects: Mapping[Up, Callable[[], None]] = {
+    def run(self, effects: Sequence[Up]) -> None:
+        do: Mapping[Up, Callable[[], None]] = {
             Up.CREATE: self.create,
             Up.START: self.start,
             Up.READY: self.ready,
             Up.PROBE: self.probe,
+            Up.SETTLE: self.settle,
             Up.ROUTE: self.route,
         }
-        for effect in bring_up(self.launch, self.action.new):
+        for effect in effects:
             _go_on(self.context.stop)
             self.report(str(effect))
-            effects[effect]()
+            do[effect]()
 
     def create(self) -> None:
         self.id = self.runtime.create(self.launch, self.context.secrets[self.action.target], self.report)
@@ -71,7 +87,7 @@ class _BringUp:
 
     def ready(self) -> None:
         timeout_s = self.action.policy.ready_timeout_s
-        ready = self.world.engine.healthy if self.launch.role is Role.REPLICA else self._routes
+        ready = self._serves if self.launch.role is Role.REPLICA else self._routes
         instance = wait_ready(self.world, self.runtime, self.id, ready, timeout_s, self.report, self.context.stop)
         if self.launch.role is Role.GATEWAY:
             self.context.gateways[self.launch.service] = instance
@@ -86,13 +102,25 @@ class _BringUp:
             api_key=self.context.secrets[self.action.target].get(API_KEY),
         )
 
+    def settle(self) -> None:
+        wait_settled(self.world, self.runtime, self.id, self.action.policy.settle_s, self.context.stop)
+
     def route(self) -> None:
-        gateway = self.context.gateways.get(self.action.service)
         worker_url = self._instance().worker_url
-        if gateway is None or worker_url is None:
+        if worker_url is None:
+            raise ApplyError(f"{self.action.target} has no address to route to", hint="apply again")
+        self.route_to([worker_url])
+
+    def route_to(self, worker_urls: Iterable[str]) -> None:
+        gateway = self.context.gateways.get(self.action.service)
+        if gateway is None:
             raise ApplyError(f"{self.action.service} has no gateway to route from", hint="apply again")
-        self.world.gateway.add(_url(gateway), worker_url)
+        for worker_url in worker_urls:
+            self.world.gateway.add(_url(gateway), worker_url)
         _remember_routes(self.context, gateway)
+
+    def _serves(self, url: str) -> bool:
+        return self.world.engine.health(url) is Health.HEALTHY
 
     def _routes(self, url: str) -> bool:
         """A router without workers may call itself unhealthy; that it tells its routes is what counts."""
@@ -105,18 +133,62 @@ class _BringUp:
         return instance
 
 
-def _take_down(action: Action, instance: Instance, context: Context, report: Report) -> None:
+def _taken_back(error: ApplyError, failed: _BringUp, routed: frozenset[str]) -> ApplyError:
+    """Undo what failed, and return the error with how things are now. `routed` are the workers of a gateway.
+
+    What replaces nothing is only stopped, so that its log can be read; otherwise its GPUs and its name are needed.
+    """
+    action, old = failed.action, failed.action.old
+    failed.report("take it back")
+    try:
+        if failed.id:
+            failed.runtime.stop(failed.id, action.policy.stop_timeout_s)
+        if failed.id and old:
+            failed.runtime.remove(failed.id)
+        now = _restored(failed, old, routed) if old else "it was stopped"
+    except EnovaError as second:
+        now = f"and it could not be taken back: {second.message}"
+    return ApplyError(f"{error.message}\n{now}", hint=error.hint)
+
+
+def _restored(failed: _BringUp, old: Instance, routed: frozenset[str]) -> str:
+    """Have the old one serve, if it does not, and return in words that it does."""
+    there = failed.context.world.runtimes[old.runtime].get(old.id)
+    if there is None:
+        return "the old one is gone"
+    if there.state is State.RUNNING:
+        return "the old one serves on"
+    launch = replace(failed.launch, runtime=old.runtime)
+    back = _BringUp(failed.action, launch, failed.context, failed.report, old.id)
+    # It was probed before it served.
+    back.run([Up.START, Up.READY, Up.ROUTE] if old.role is Role.REPLICA else [Up.START, Up.READY])
+    if routed:
+        back.route_to(sorted(routed))
+    return "the old one was started again and serves"
+
+
+def _workers(gateway: Instance | None, context: Context) -> frozenset[str]:
+    """Return what a gateway that is to be stopped routes to."""
+    if gateway is None or gateway.role is not Role.GATEWAY or not gateway.url:
+        return frozenset()
+    routes = context.world.gateway.routes(gateway.url)
+    return routes if isinstance(routes, frozenset) else frozenset()
+
+
+def _put_down(
+    action: Action, instance: Instance, effects: Sequence[Down], context: Context, report: Report
+) -> None:
     runtime, policy = context.world.runtimes[instance.runtime], action.policy
-    effects: Mapping[Down, Callable[[], None]] = {
+    do: Mapping[Down, Callable[[], None]] = {
         Down.UNROUTE: lambda: _unroute(context, instance.service, instance.worker_url),
         Down.DRAIN: lambda: _drain(context, instance, policy.drain_timeout_s, report),
         Down.STOP: lambda: runtime.stop(instance.id, policy.stop_timeout_s),
         Down.REMOVE: lambda: runtime.remove(instance.id),
     }
-    for effect in take_down(instance):
+    for effect in effects:
         _go_on(context.stop)
         report(str(effect))
-        effects[effect]()
+        do[effect]()
 
 
 def _unroute(context: Context, service: str, worker_url: str | None) -> None:

@@ -26,11 +26,11 @@ def observe(world: World, *, needed: Collection[str], gpus: bool) -> Observed:
         kept = {name: look for name, look in looks.items() if name in needed or isinstance(look, Look)}
         found = [i for look in kept.values() if isinstance(look, Look) for i in look.instances]
         urls = [i.url for i in found if i.url and _unsure(i)]
-        healthy = dict(zip(urls, pool.map(world.engine.healthy, urls), strict=True))
+        health = dict(zip(urls, pool.map(world.engine.health, urls), strict=True))
         gateways = [i for i in found if i.role is Role.GATEWAY and i.state is State.RUNNING]
         routes = pool.map(lambda i: world.gateway.routes(i.url) if i.url else None, gateways)
         return Observed(
-            runtimes={name: _with_health(look, healthy) for name, look in kept.items()},
+            runtimes={name: _with_health(look, health) for name, look in kept.items()},
             gpus=seen_gpus.result() if seen_gpus else (),
             routes=dict(zip((i.id for i in gateways), routes, strict=True)),
         )
@@ -45,21 +45,22 @@ def _look(runtime: Runtime) -> Look | Unknown:
 
 
 def _unsure(instance: Instance) -> bool:
-    """Tell whether a running replica has to be asked itself: its runtime has no opinion, or not yet one.
+    """Tell whether a running replica has to be asked itself: its runtime does not call it healthy.
 
-    Whether a router listens is seen when its routes are read.
+    A runtime may call unhealthy what is only starting again. Whether a router listens is seen when its routes are
+    read.
     """
     serves = instance.state is State.RUNNING and instance.role is Role.REPLICA
-    return serves and instance.health in {Health.UNKNOWN, Health.STARTING}
+    return serves and instance.health is not Health.HEALTHY
 
 
-def _with_health(look: Look | Unknown, healthy: Mapping[str, bool]) -> Look | Unknown:
+def _with_health(look: Look | Unknown, health: Mapping[str, Health]) -> Look | Unknown:
     if isinstance(look, Unknown):
         return look
-    return replace(look, instances=tuple(_judged(instance, healthy) for instance in look.instances))
+    return replace(look, instances=tuple(_judged(instance, health) for instance in look.instances))
 
 
-def _judged(instance: Instance, healthy: Mapping[str, bool]) -> Instance:
-    if instance.url is None or instance.url not in healthy:
+def _judged(instance: Instance, health: Mapping[str, Health]) -> Instance:
+    if instance.url is None or instance.url not in health:
         return instance
-    return replace(instance, health=Health.HEALTHY if healthy[instance.url] else Health.STARTING)
+    return replace(instance, health=health[instance.url])

@@ -37,6 +37,12 @@ class MemoryHost:
     """Targets (`chat#0`) that exit as soon as they are started."""
     silent: set[str] = field(default_factory=set)
     """Targets that start and become healthy but generate nothing."""
+    hung: set[str] = field(default_factory=set)
+    """Targets that run and answer nothing. Starting one anew mends it."""
+    crashing: dict[str, float] = field(default_factory=dict)
+    """Image -> seconds after its start at which what runs it exits."""
+    started_s: dict[str, float] = field(default_factory=dict)
+    """Instance name -> when it was last started."""
     busy: dict[str, int] = field(default_factory=dict)
     """Target -> requests in flight."""
     writes: list[str] = field(default_factory=list)
@@ -68,6 +74,9 @@ class MemoryRuntime:
 
     def get(self, instance_id: str) -> Instance | None:
         self._reach()
+        instance = self.host.instances.get((self.name, instance_id))
+        if instance is not None and self._has_crashed(instance):
+            self._put(instance, state=State.EXITED, health=Health.UNKNOWN, exit_code=1, url=None, worker_url=None)
         return self.host.instances.get((self.name, instance_id))
 
     def create(self, launch: Launch, secrets: Mapping[str, str], report: Report) -> str:
@@ -105,6 +114,8 @@ class MemoryRuntime:
             self._put(instance, state=State.EXITED, exit_code=1, url=None, worker_url=None)
             return
         url = f"memory://{self.name}/{instance.name}"
+        self.host.hung.discard(instance.target)
+        self.host.started_s[instance.name] = self.host.time_s
         self._put(instance, state=State.RUNNING, health=Health.HEALTHY, url=url, worker_url=url, exit_code=None)
         if instance.role is Role.GATEWAY:
             self.host.routes[url] = set()
@@ -133,6 +144,12 @@ class MemoryRuntime:
         if instance is None:
             raise ApplyError(f"{instance_id} is gone")
         yield f"{instance.target} is {instance.state}"
+
+    def _has_crashed(self, instance: Instance) -> bool:
+        after_s = self.host.crashing.get(instance.image or "")
+        if after_s is None or instance.state is not State.RUNNING:
+            return False
+        return self.host.time_s - self.host.started_s[instance.name] >= after_s
 
     def _reach(self) -> None:
         if self.name in self.host.unreachable:
@@ -171,8 +188,11 @@ class MemoryEngine:
 
     host: MemoryHost
 
-    def healthy(self, url: str) -> bool:
-        return self.host.at(url) is not None
+    def health(self, url: str) -> Health:
+        instance = self.host.at(url)
+        if instance is None:
+            return Health.STARTING
+        return Health.UNHEALTHY if instance.target in self.host.hung else Health.HEALTHY
 
     def probe(self, url: str, *, prompt: str, max_tokens: int, timeout_s: float, api_key: str | None) -> None:
         instance = self.host.at(url)

@@ -61,6 +61,22 @@ def wait_ready(
             raise Interrupted("interrupted", hint="it goes on starting; apply again to continue from here")
 
 
+def wait_settled(world: World, runtime: Runtime, instance_id: str, settle_s: float, stop: Stop) -> None:
+    """Return when what is ready has stayed up for `settle_s`; raise ApplyError, with its last words, if not."""
+    begin = world.now()
+    before = runtime.get(instance_id)
+    while (passed_s := world.now() - begin) < settle_s:
+        instance = runtime.get(instance_id)
+        if instance is None:
+            raise ApplyError("it disappeared while it was watched", hint="apply again")
+        restarted = before is not None and (instance.restarts or 0) > (before.restarts or 0)
+        if instance.state is State.EXITED or restarted:
+            raise _failed(runtime, instance, f"it ended {passed_s:.0f} s after it was ready (rollout.settle)")
+        world.pause(min(READY_POLL_S, settle_s))
+        if stop.is_set():
+            raise Interrupted("interrupted", hint="apply again to continue from here")
+
+
 def wait_drained(world: World, url: str, timeout_s: float, report: Report, stop: Stop) -> None:
     """Return when nothing is in flight at `url`, or after `timeout_s`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_a_replica_that_generates_nothing_is_not_routed_to() -> None:
 
     (failure,) = applied(host, desired(replicas=1)).failures
 
-    assert failure.message.endswith("generated nothing")
+    assert failure.message.endswith("generated nothing\nit was stopped")
     assert writes(host, "route ") == []
 
 
@@ -240,3 +241,120 @@ def test_what_is_stopped_on_the_way_has_not_failed() -> None:
         (Phase.SKIPPED, "interrupted"),
         (Phase.SKIPPED, "interrupted"),
     ]
+
+
+class TestAReplacementThatFails:
+    """What it was to replace serves on, and nothing of it is left."""
+
+    OLD: ClassVar = {"image": "vllm/vllm-openai:old"}
+    NEW: ClassVar = {"image": "vllm/vllm-openai:new"}
+
+    def served(self, host: MemoryHost) -> list[str]:
+        """Return the images of the replicas that are routed to."""
+        routed = {url for urls in host.routes.values() for url in urls}
+        return [str(i.image) for i in host.instances.values() if i.worker_url in routed]
+
+    def test_it_is_removed_and_the_old_one_was_never_touched(self) -> None:
+        host = MemoryHost()
+        applied(host, desired(replicas=1, replica=self.OLD))
+        host.failing.add("chat#0")
+        host.writes.clear()
+
+        (failure,) = applied(host, desired(replicas=1, replica=self.NEW)).failures
+
+        assert failure.message.startswith("it exited with code 1 before it was ready\n    | chat#0 is exited")
+        assert failure.message.endswith("\nthe old one serves on")
+        assert host.writes == ["create chat#0", "start chat#0", "remove chat#0"]
+        assert self.served(host) == [self.OLD["image"]]
+
+    def test_one_that_ends_soon_after_it_is_ready_never_gets_traffic(self) -> None:
+        host = MemoryHost(crashing={self.NEW["image"]: 10.0})
+        applied(host, desired(replicas=1, replica=self.OLD))
+        host.writes.clear()
+
+        (failure,) = applied(host, desired(replicas=1, replica=self.NEW)).failures
+
+        assert failure.message.startswith("it ended 10 s after it was ready (rollout.settle)")
+        assert writes(host, "route ") == []
+        assert self.served(host) == [self.OLD["image"]]
+
+    def test_without_room_for_both_the_old_one_is_started_again(self) -> None:
+        host = MemoryHost(crashing={self.NEW["image"]: 10.0})
+        scarce = {"surge": 0, "max_unavailable": 1}
+        applied(host, desired(replicas=1, replica=self.OLD, rollout=scarce))
+        host.writes.clear()
+
+        (failure,) = applied(host, desired(replicas=1, replica=self.NEW, rollout=scarce)).failures
+
+        assert failure.message.endswith("\nthe old one was started again and serves")
+        assert host.writes[-3:-1] == ["remove chat#0", "start chat#0"]
+        assert self.served(host) == [self.OLD["image"]]
+
+    def test_the_replicas_after_it_are_not_begun(self) -> None:
+        host = MemoryHost(crashing={self.NEW["image"]: 10.0})
+        applied(host, desired(replicas=3, replica=self.OLD))
+
+        result = applied(host, desired(replicas=3, replica=self.NEW))
+
+        assert targets(result.skipped) == ["chat#1", "chat#2"]
+        assert self.served(host) == [self.OLD["image"]] * 3
+
+    def test_a_gateway_that_does_not_come_up_gives_way_to_the_old_one_with_its_routes(self) -> None:
+        host = MemoryHost()
+        applied(host, desired(replicas=2))
+        before = [set(urls) for urls in host.routes.values()]
+        plan = plan_for(memory_world(host), desired(replicas=2, gateway={"args": {"policy": "random"}}))
+        world = memory_world(host)
+        runtime = FailsOnce(host, "docker", "chat@gateway")
+
+        result = execute(
+            plan,
+            replace(world, runtimes={"docker": runtime}),
+            [i for i in host.instances.values() if i.role is Role.GATEWAY],
+            lambda _: None,
+            threading.Event(),
+        )
+
+        assert [failure.action.target for failure in result.failures] == ["chat@gateway"]
+        assert [set(urls) for urls in host.routes.values()] == before
+
+    def test_one_that_replaces_nothing_is_stopped_and_its_log_kept(self) -> None:
+        host = MemoryHost(silent={"chat#0"})
+
+        (failure,) = applied(host, desired(replicas=1)).failures
+
+        assert failure.message.endswith("generated nothing\nit was stopped")
+        assert [i.state for i in host.instances.values() if i.role is Role.REPLICA] == [State.EXITED]
+
+
+@dataclass(slots=True)
+class FailsOnce(MemoryRuntime):
+    """A runtime on which one target exits the first time it is started."""
+
+    target: str = ""
+
+    def start(self, instance_id: str) -> None:
+        instance = self.get(instance_id)
+        if instance is None or instance.target != self.target:
+            MemoryRuntime.start(self, instance_id)
+            return
+        self.target = ""
+        self.host.failing.add(instance.target)
+        MemoryRuntime.start(self, instance_id)
+        self.host.failing.discard(instance.target)
+
+
+def test_a_replica_that_hangs_is_unrouted_stopped_and_started_again() -> None:
+    host = MemoryHost()
+    applied(host, desired(replicas=2))
+    host.writes.clear()
+    host.hung.add("chat#1")
+    world = memory_world(host)
+    hung = {i.id: "no answer for 15 s" for i in host.instances.values() if i.target == "chat#1"}
+    plan = reconcile([desired(replicas=2)], observe(world, needed={"docker"}, gpus=False), hung=hung)
+
+    result = carry_out(host, plan)
+
+    assert [str(action) for action in result.done] == ["± restart chat#1: hangs: no answer for 15 s"]
+    assert [write.split(" ")[0] for write in host.writes] == ["unroute", "stop", "start", "route"]
+    assert plan_for(memory_world(host), desired(replicas=2)).actions == ()

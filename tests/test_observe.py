@@ -17,9 +17,9 @@ class NotingEngine(MemoryEngine):
     serving: tuple[str, ...] = ()
     asked: list[str] = field(default_factory=list)
 
-    def healthy(self, url: str) -> bool:
+    def health(self, url: str) -> Health:
         self.asked.append(url)
-        return url in self.serving
+        return Health.HEALTHY if url in self.serving else Health.STARTING
 
 
 def look(*instances: Instance, serving: tuple[str, ...] = ()) -> tuple[dict[str, Health], list[str]]:
@@ -30,13 +30,14 @@ def look(*instances: Instance, serving: tuple[str, ...] = ()) -> tuple[dict[str,
     return {i.target: i.health for i in seen.instances()}, engine.asked
 
 
-def test_a_replica_whose_runtime_has_decided_on_its_health_is_not_asked() -> None:
-    healths, asked = look(
-        instance(replica(), health=Health.HEALTHY), instance(replica(slot=1), health=Health.UNHEALTHY)
-    )
+def test_a_replica_whose_runtime_calls_it_healthy_is_not_asked() -> None:
+    assert look(instance(replica(), health=Health.HEALTHY)) == ({"chat#0": Health.HEALTHY}, [])
 
-    assert healths == {"chat#0": Health.HEALTHY, "chat#1": Health.UNHEALTHY}
-    assert asked == []
+
+def test_a_replica_whose_runtime_calls_it_unhealthy_may_only_be_starting_again() -> None:
+    healths, asked = look(instance(replica(), health=Health.UNHEALTHY))
+
+    assert (healths, len(asked)) == ({"chat#0": Health.STARTING}, 1)
 
 
 def test_a_replica_whose_runtime_has_not_decided_is_asked_itself() -> None:

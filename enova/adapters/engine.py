@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from enova.core.observed import Health
 from enova.errors import ApplyError
 
 LOOK_TIMEOUT_S = 2.0
@@ -27,12 +28,19 @@ class HttpEngine:
         nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._client = httpx.Client(timeout=LOOK_TIMEOUT_S, limits=limits, trust_env=False, verify=nobody)
 
-    def healthy(self, url: str) -> bool:
-        """Return whether it says it can serve. Not reachable is False."""
+    def health(self, url: str) -> Health:
+        """Return what it says of itself.
+
+        An engine listens only once it can serve. One that was stopped still has its connections taken, by the
+        kernel, and says nothing on them.
+        """
         try:
-            return self._client.get(f"{url}/health").status_code == httpx.codes.OK
+            well = self._client.get(f"{url}/health").status_code == httpx.codes.OK
+        except httpx.TimeoutException:
+            return Health.UNHEALTHY
         except (httpx.HTTPError, httpx.InvalidURL):
-            return False
+            return Health.STARTING
+        return Health.HEALTHY if well else Health.UNHEALTHY
 
     def probe(self, url: str, *, prompt: str, max_tokens: int, timeout_s: float, api_key: str | None) -> None:
         """Have it generate at least one token; raise ApplyError, with what it said, if it does not.

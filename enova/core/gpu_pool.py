@@ -14,11 +14,13 @@ from enova.core.plan import Note
 class GpuPool:
     """Free GPUs while a plan is made. An unknown inventory gives nothing away."""
 
-    def __init__(self, gpus: Sequence[Gpu] | Unknown, instances: Sequence[Instance]) -> None:
+    def __init__(
+        self, gpus: Sequence[Gpu] | Unknown, instances: Sequence[Instance], reserved: frozenset[str] = frozenset()
+    ) -> None:
         self._gpus = gpus
         known = () if isinstance(gpus, Unknown) else tuple(gpus)
         self._by_id = {name: gpu for gpu in known for name in (gpu.id, str(gpu.index))}
-        self._free = free_gpus(known, instances)
+        self._free = [gpu for gpu in free_gpus(known, instances) if gpu.id not in reserved]
 
     def take(self, count: int, desired: Desired, *, also: Sequence[str] = ()) -> tuple[str, ...] | None:
         """Hand out `count` GPUs the service may use, free ones or those in `also`; None if there are too few."""

@@ -147,6 +147,7 @@ def _rollout(service: Service) -> RolloutPolicy:
         surge=rollout.surge,
         max_unavailable=rollout.max_unavailable,
         ready_timeout_s=rollout.ready_timeout,
+        settle_s=rollout.settle,
         drain_timeout_s=rollout.drain_timeout,
         stop_timeout_s=rollout.stop_timeout,
         probe_prompt=probe.prompt,

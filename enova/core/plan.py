@@ -21,6 +21,7 @@ class Verb(StrEnum):
 
     CREATE = "create"
     START = "start"
+    RESTART = "restart"
     REPLACE = "replace"
     ROUTE = "route"
     UNROUTE = "unroute"
@@ -30,6 +31,7 @@ class Verb(StrEnum):
 SYMBOLS = {
     Verb.CREATE: "+",
     Verb.START: "+",
+    Verb.RESTART: "±",
     Verb.REPLACE: "±",
     Verb.ROUTE: "~",
     Verb.UNROUTE: "~",
@@ -126,7 +128,7 @@ class Plan:
             return "In sync: nothing to do" if self.exit_code == 0 else "Plan: nothing will be done"
         count = Counter(action.verb for action in self.actions)
         words = {Verb.CREATE: "create", Verb.REPLACE: "replace", Verb.REMOVE: "remove"}
-        rest = {Verb.START: "start", Verb.ROUTE: "route", Verb.UNROUTE: "unroute"}
+        rest = {Verb.START: "start", Verb.RESTART: "restart", Verb.ROUTE: "route", Verb.UNROUTE: "unroute"}
         parts = [f"{count[verb]} to {word}" for verb, word in words.items()]
         parts += [f"{count[verb]} to {word}" for verb, word in rest.items() if count[verb]]
         return f"Plan: {', '.join(parts)}"

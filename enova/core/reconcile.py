@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from enova.core.desired import Desired
 from enova.core.gpu_pool import GpuPool
@@ -15,19 +16,27 @@ from enova.core.reconcile_service import ServiceDiff, diff_service
 REPLICAS_FIRST, GATEWAY_LAST = 0, 1
 
 
-def reconcile(desired: Sequence[Desired], observed: Observed, *, prune: bool = False) -> Plan:
+def reconcile(
+    desired: Sequence[Desired],
+    observed: Observed,
+    *,
+    prune: bool = False,
+    hung: Mapping[str, str] = MappingProxyType({}),
+    reserved: frozenset[str] = frozenset(),
+) -> Plan:
     """Return what to do so that `observed` becomes `desired`.
 
     Services that run but are not desired are left alone and named in a note; with `prune` they are removed.
-    A service one of whose runtimes or routes is Unknown gets no action at all.
+    A service one of whose runtimes or routes is Unknown gets no action at all. `hung` are ids of instances that
+    run and do nothing, with how that was seen; `reserved` are GPUs promised to what is under way.
     """
     instances = observed.instances()
     found: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
         found[instance.service].append(instance)
-    pool = GpuPool(observed.gpus, instances)
+    pool = GpuPool(observed.gpus, instances, reserved)
     services = sorted(desired, key=lambda service: service.service)
-    diffs = [_diff(service, found[service.service], observed, pool) for service in services]
+    diffs = [_diff(service, found[service.service], observed, pool, hung) for service in services]
     strays = sorted(set(found) - {service.service for service in desired})
     if prune:
         diffs += [ServiceDiff(actions=_remove_all(found[name], "no spec names this service")) for name in strays]
@@ -44,7 +53,9 @@ def removal(observed: Observed, services: Iterable[str]) -> Plan:
     return _plan([ServiceDiff(actions=_remove_all(instances, "asked for"), unknowns=unknowns)])
 
 
-def _diff(desired: Desired, found: list[Instance], observed: Observed, pool: GpuPool) -> ServiceDiff:
+def _diff(
+    desired: Desired, found: list[Instance], observed: Observed, pool: GpuPool, hung: Mapping[str, str]
+) -> ServiceDiff:
     if desired.suspended:
         note = Note(desired.service, "suspended: left as it is", "remove `suspend: true` to act on it again")
         return ServiceDiff(notes=[note])
@@ -57,7 +68,7 @@ def _diff(desired: Desired, found: list[Instance], observed: Observed, pool: Gpu
         routes = observed.routes.get(instance.id)
         if isinstance(routes, Unknown):
             return ServiceDiff(unknowns=[Note(desired.service, f"{instance.target}: {routes.reason}")])
-    return diff_service(desired, found, observed.routes, look.foreign_names, pool)
+    return diff_service(desired, found, observed.routes, look.foreign_names, pool, hung)
 
 
 def _remove_all(instances: Sequence[Instance], cause: str) -> list[Action]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from enova.core.desired import Desired
 from enova.core.fingerprint import Change, Settings, fingerprint_of, instance_name, settings
@@ -44,19 +45,30 @@ def diff_service(
     routes: Mapping[str, Routes],
     foreign_names: frozenset[str],
     pool: GpuPool,
+    hung: Mapping[str, str] = MappingProxyType({}),
 ) -> ServiceDiff:
-    """Return what to do about one service, given all instances found of it and where its gateway routes."""
-    return _ServiceReconciler(desired, routes, foreign_names, pool).run(found)
+    """Return what to do about one service, given all instances found of it and where its gateway routes.
+
+    `hung` are the ids of instances that run and do nothing, each with how that was seen.
+    """
+    return _ServiceReconciler(desired, routes, foreign_names, pool, hung).run(found)
 
 
 class _ServiceReconciler:
     def __init__(
-        self, desired: Desired, routes: Mapping[str, Routes], foreign_names: frozenset[str], pool: GpuPool
+        self,
+        desired: Desired,
+        routes: Mapping[str, Routes],
+        foreign_names: frozenset[str],
+        pool: GpuPool,
+        hung: Mapping[str, str],
     ) -> None:
         self.desired = desired
         self.routes = routes
         self.foreign_names = foreign_names
         self.pool = pool
+        self.hung = hung
+        self.restarts = 0
         self.diff = ServiceDiff(notes=list(desired.notes))
         self.leftovers: list[tuple[Instance, str]] = []
         self.replacements: list[_Replacement] = []
@@ -142,7 +154,9 @@ class _ServiceReconciler:
         serves = kept.state is State.RUNNING and kept.worker_url in routed
         if serves:
             self.leftovers += [(instance, f"replaced by {kept.name}") for instance in found.others]
-            if kept.health is Health.UNHEALTHY:
+            if kept.id in self.hung:
+                self._restart(launch.place(devices=kept.devices), kept)
+            elif kept.health is Health.UNHEALTHY:
                 hint = f"see `enova logs {kept.target}`"
                 self.diff.notes.append(
                     Note(self.desired.service, f"{kept.target} is unhealthy: {kept.detail}", hint)
@@ -163,6 +177,12 @@ class _ServiceReconciler:
             starting = kept.health is not Health.HEALTHY
             cause = "still starting" if starting else "the gateway does not route to it"
             self._add(Verb.ROUTE, CREATE_WAVE, cause, launch=launch, new=kept)
+
+    def _restart(self, launch: Launch, hung: Instance) -> None:
+        """One after the other: should all be thought to hang, the others serve on if they do not."""
+        wave = REPLACE_WAVE + self.restarts
+        self.restarts += 1
+        self._add(Verb.RESTART, wave, f"hangs: {self.hung[hung.id]}", launch=launch, new=hung)
 
     def _create(self, launch: Launch, wave: int) -> None:
         devices = self.pool.take(launch.gpus, self.desired)

@@ -1,7 +1,8 @@
 """How an action is carried out: a fixed sequence of single effects.
 
-Bring up: create, start, wait until ready, smoke-probe, and only then route. Take down: unroute, let in-flight
-requests end, stop, remove. A replace brings the new one up first, unless there is no room for both.
+Bring up: create, start, wait until ready, smoke-probe, watch for a while if it replaces another, and only then
+route. Put down: unroute, let in-flight requests end, stop. A replace brings the new one up first, unless there is
+no room for both; either way the old one is removed only once the new one is routed to, so that it can be restored.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Up(StrEnum):
     START = "start"
     READY = "wait until ready"
     PROBE = "probe"
+    SETTLE = "watch whether it stays up"
     ROUTE = "route"
 
 
@@ -41,6 +43,8 @@ class RolloutPolicy:
     max_unavailable: int = 0
     """How many replicas may be down while replacing."""
     ready_timeout_s: float = 1200.0
+    settle_s: float = 15.0
+    """How long one that replaces another has to stay up, without traffic, before it is routed to."""
     drain_timeout_s: float = 30.0
     stop_timeout_s: float = 30.0
     probe_prompt: str = "Hello"
@@ -48,11 +52,11 @@ class RolloutPolicy:
     probe_timeout_s: float = 60.0
 
 
-def bring_up(launch: Launch, existing: Instance | None) -> tuple[Up, ...]:
-    """Return the effects from whatever there is of `launch` to it serving."""
+def bring_up(launch: Launch, existing: Instance | None, *, replaces: bool = False) -> tuple[Up, ...]:
+    """Return the effects from whatever there is of `launch` to it serving, in the place of another or not."""
     effects = [Up.READY]
     if launch.role is Role.REPLICA:
-        effects += [Up.PROBE, Up.ROUTE]
+        effects += [Up.PROBE, Up.SETTLE, Up.ROUTE] if replaces else [Up.PROBE, Up.ROUTE]
     if existing is None or existing.state is not State.RUNNING:
         effects.insert(0, Up.START)
     if existing is None:
@@ -60,12 +64,17 @@ def bring_up(launch: Launch, existing: Instance | None) -> tuple[Up, ...]:
     return tuple(effects)
 
 
-def take_down(instance: Instance) -> tuple[Down, ...]:
-    """Return the effects from whatever state `instance` is in to its absence.
+def put_down(instance: Instance) -> tuple[Down, ...]:
+    """Return the effects from whatever state `instance` is in to its standing still.
 
     A worker that died stays on its gateway's list until it is taken off.
     """
     effects = [Down.UNROUTE] if instance.role is Role.REPLICA else []
     if instance.state is State.RUNNING:
         effects += [Down.DRAIN, Down.STOP] if instance.role is Role.REPLICA else [Down.STOP]
-    return (*effects, Down.REMOVE)
+    return tuple(effects)
+
+
+def take_down(instance: Instance) -> tuple[Down, ...]:
+    """Return the effects from whatever state `instance` is in to its absence."""
+    return (*put_down(instance), Down.REMOVE)

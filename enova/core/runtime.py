@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from enova.core.launch import Launch
-from enova.core.observed import Instance, Look, Routes
+from enova.core.observed import Health, Instance, Look, Routes
 
 Report = Callable[[str], None]
 """Takes a line of progress in words ("pulling vllm/vllm-openai:v0.32.0: 41 %")."""
@@ -83,8 +83,11 @@ class Gateway(Protocol):
 class Engine(Protocol):
     """What is asked of a replica over HTTP. `url` is the replica's base URL as this host reaches it."""
 
-    def healthy(self, url: str) -> bool:
-        """Return whether it says it can serve. Not reachable is False."""
+    def health(self, url: str) -> Health:
+        """Return what it says of itself.
+
+        STARTING where nothing listens; UNHEALTHY where something does and says no, or nothing in time.
+        """
         ...
 
     def probe(self, url: str, *, prompt: str, max_tokens: int, timeout_s: float, api_key: str | None) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from enova.adapters.engine import HttpEngine
+from enova.core.observed import Health
 from enova.errors import ApplyError
 from tests.adapters.stub import stub
 
@@ -29,19 +30,24 @@ vllm:num_requests_waiting{engine="1",model_name="tiny"} 0.0
 """
 
 
-@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (500, False), (404, False)])
-def test_only_a_200_is_healthy(status: int, healthy: bool) -> None:
+@pytest.mark.parametrize(
+    ("status", "health"),
+    [(200, Health.HEALTHY), (503, Health.UNHEALTHY), (500, Health.UNHEALTHY), (404, Health.UNHEALTHY)],
+)
+def test_only_a_200_is_healthy(status: int, health: Health) -> None:
     with stub({"/health": (status, "")}) as (url, _):
-        assert HttpEngine().healthy(url) is healthy
+        assert HttpEngine().health(url) is health
 
 
-def test_a_replica_that_cannot_be_reached_or_is_silent_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replica_that_listens_and_is_silent_is_unhealthy_and_one_that_does_not_listen_is_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("enova.adapters.engine.LOOK_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        frozen = HttpEngine().healthy(url)
+        frozen = HttpEngine().health(url)
 
-    assert (frozen, HttpEngine().healthy(url)) == (False, False)
+    assert (frozen, HttpEngine().health(url)) == (Health.UNHEALTHY, Health.STARTING)
 
 
 def test_a_probe_asks_the_first_served_model_for_a_deterministic_completion() -> None:
@@ -205,7 +211,7 @@ def test_real_vllm_is_healthy_generates_and_counts_what_it_runs(vllm_url: str) -
         wait_for_in_flight(vllm_url, 1)
     wait_for_in_flight(vllm_url, 0)
 
-    assert HttpEngine().healthy(vllm_url)
+    assert HttpEngine().health(vllm_url) is Health.HEALTHY
 
 
 @pytest.mark.docker
@@ -225,7 +231,7 @@ def emulator_url() -> Iterator[str]:
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
         url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 20
-        while not HttpEngine().healthy(url):
+        while HttpEngine().health(url) is not Health.HEALTHY:
             assert time.monotonic() < deadline, "the emulated engine is not healthy after 20 s"
             time.sleep(0.05)
         yield url
@@ -242,7 +248,7 @@ def vllm_url() -> Iterator[str]:
     try:
         url = f"http://{docker('port', container_id, '8000/tcp')}"
         deadline = time.monotonic() + 180
-        while not HttpEngine().healthy(url):
+        while HttpEngine().health(url) is not Health.HEALTHY:
             assert time.monotonic() < deadline, docker("logs", "--tail", "50", container_id)
             time.sleep(0.5)
         yield url

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from enova.core.observed import Health
 from enova.testing import MemoryEngine, memory_world
 from tests.cli.terminal import Machine
 
@@ -108,6 +109,7 @@ def test_a_replica_that_fails_is_reported_with_its_last_words_and_exits_with_1(m
     assert shown.out.endswith(
         "failed: + create chat#1: it exited with code 1 before it was ready\n"
         "    | chat#1 is exited\n"
+        "it was stopped\n"
         "  hint: see `enova logs chat#1`\n"
         "Failed: 2 done, 1 failed\n"
     )
@@ -275,11 +277,11 @@ class LoadingForever(MemoryEngine):
 
     pressed: bool = False
 
-    def healthy(self, url: str) -> bool:
+    def health(self, url: str) -> Health:
         if not self.pressed:
             self.pressed = True
             os.kill(os.getpid(), signal.SIGINT)
-        return False
+        return Health.STARTING
 
 
 def test_ctrl_c_stops_it_cleanly_with_130_and_a_later_apply_goes_on(machine: Machine) -> None:

@@ -20,7 +20,7 @@ from enova.testing import MemoryEngine, MemoryHost, memory_world
 
 @dataclass(slots=True)
 class Stuck(MemoryEngine):
-    def healthy(self, url):
+    def health(self, url):
         print("stuck", file=sys.stderr, flush=True)
         threading.Event().wait()
 

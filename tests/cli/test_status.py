@@ -54,6 +54,7 @@ def test_why_a_replica_is_unhealthy_and_that_the_gateway_is_open_is_noted(machin
         if instance.target == "chat#1":
             sick = replace(instance, health=Health.UNHEALTHY, detail="Up 2 minutes (unhealthy)")
             machine.host.instances[key] = sick
+            machine.host.hung.add(sick.target)
 
     shown = machine.enova("status", spec)
     told = json.loads(machine.enova("status", spec, "-o", "json").out)

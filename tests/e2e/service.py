@@ -14,7 +14,7 @@ engine: {{kind: emulated, max_num_seqs: {max_num_seqs}{engine}}}
 placement: {{runtime: {runtime}}}
 scaling: {{min: {replicas}}}
 gateway: {{port: {port}}}
-rollout: {{drain_timeout: 5s, stop_timeout: 5s}}
+rollout: {{settle: 0s, drain_timeout: 5s, stop_timeout: 5s}}
 {more}
 """
 

@@ -148,6 +148,9 @@ class Rollout(Section):
         "Replicas below the wanted number while replacing.", 0, 0
     )
     ready_timeout: PositiveDuration = key("How long a replica may take to get ready.", "20m", Duration(1200))
+    settle: Duration = key(
+        "How long a replica that replaces another has to stay up before it gets traffic.", "15s", Duration(15)
+    )
     drain_timeout: Duration = key("How long running requests may go on before a stop.", "30s", Duration(30))
     stop_timeout: Duration = key("How long a replica may take to stop before it is killed.", "30s", Duration(30))
     probe: Probe = section("The request a new replica has to answer first.", Probe, {"prompt": "Say hello."})
