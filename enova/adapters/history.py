@@ -1,4 +1,4 @@
-"""Forecasts, measurements and runs of load, in a SQLite file. It is a record only: deleting it is safe.
+"""Forecasts, measurements, runs of load and revisions, in a SQLite file. A record only: deleting it is safe.
 
 Every call opens the file and closes it: processes may come and go, and it may be deleted between two calls.
 Nothing secret goes in: figures, names and fingerprints.
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from enova.core.forecast_data import forecast_as_data, forecast_in, rounded
 from enova.core.ledger.records import Applied, Measured, Measurement
+from enova.core.revision import Revision, revision_as_data, revision_in
 from enova.core.workload.report import InjectionReport
 from enova.errors import EnovaError
 from enova.settings import Settings
@@ -49,6 +50,10 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX injected_by_service ON injected (service, at_s);
     """,
+    """
+    CREATE TABLE revisions (id INTEGER PRIMARY KEY, at_s REAL NOT NULL, service TEXT NOT NULL, data TEXT NOT NULL);
+    CREATE INDEX revisions_by_service ON revisions (service, at_s);
+    """,
 )
 """What makes version n + 1 out of version n, from an empty file on. Never changed, only added to."""
 
@@ -57,6 +62,7 @@ MEASURED = (
     "began_s, ended_s, service, fingerprint, source, requests, rate, replicas, output_tokens, emulated, figures"
 )
 INJECTED = "id, at_s, service, report"
+REVISION = "id, data"
 
 
 class Injected(NamedTuple):
@@ -129,6 +135,29 @@ class History:
             row = file.execute(f"SELECT {INJECTED} FROM injected WHERE id = ?", (number,)).fetchone()  # noqa: S608
         return None if row is None else self._whole(_injected, row)
 
+    def keep_revisions(self, *revisions: Revision) -> None:
+        """Keep what was applied, all or none."""
+        with self._open() as file:
+            file.execute("BEGIN IMMEDIATE")
+            for one in revisions:
+                values = (one.at_s, one.service, _canonical(revision_as_data(one)))
+                file.execute("INSERT INTO revisions (at_s, service, data) VALUES (?, ?, ?)", values)
+            file.execute("COMMIT")
+
+    def revisions(self, service: str | None = None, *, since_s: float | None = None) -> tuple[Revision, ...]:
+        """Return what was applied, oldest first; of one service and since a Unix time, if given."""
+        rows = self._rows(f"SELECT {REVISION} FROM revisions", "at_s", service, since_s)  # noqa: S608 - as above
+        return tuple(self._whole(_revision, row) for row in rows)
+
+    def newest_revisions(self) -> dict[str, Revision]:
+        """Return the last revision of each service."""
+        if not self._there():
+            return {}
+        newest = "WHERE id IN (SELECT max(id) FROM revisions GROUP BY service)"
+        with self._open() as file:
+            rows = file.execute(f"SELECT {REVISION} FROM revisions {newest}").fetchall()  # noqa: S608 - as above
+        return {one.service: one for one in (self._whole(_revision, row) for row in rows)}
+
     def _rows(self, select: str, time: str, service: str | None, since_s: float | None) -> list[tuple[Any, ...]]:
         if not self._there():
             return []
@@ -139,7 +168,7 @@ class History:
     def _whole(self, read: Any, row: tuple[Any, ...]) -> Any:
         try:
             return read(row)
-        except (EnovaError, ValueError, TypeError, AttributeError) as error:
+        except (EnovaError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise self._damaged(str(error)) from error
 
     @contextmanager
@@ -281,6 +310,11 @@ def _measurement(row: tuple[Any, ...]) -> Measurement:
 def _injected(row: tuple[Any, ...]) -> Injected:
     number, at_s, service, report = row
     return Injected(number, at_s, service, InjectionReport.model_validate_json(report))
+
+
+def _revision(row: tuple[Any, ...]) -> Revision:
+    number, data = row
+    return revision_in(json.loads(data), number)
 
 
 def _measured(value: float, low: float, high: float | None) -> Measured:

@@ -18,6 +18,7 @@ from enova.cli import (
     delete,
     fit,
     gpus,
+    history,
     init,
     inject,
     inventory,
@@ -25,6 +26,7 @@ from enova.cli import (
     logs,
     models,
     plan,
+    rollback,
     schema,
     simulate,
     status,
@@ -85,6 +87,8 @@ app.command("apply")(apply.apply)
 app.command("status")(status.status)
 app.command("logs")(logs.logs)
 app.command("delete")(delete.delete)
+app.command("history")(history.history)
+app.command("rollback")(rollback.rollback)
 app.command("simulate")(simulate.simulate)
 app.command("fit")(fit.fit)
 app.command("calibrate")(calibrate.calibrate)

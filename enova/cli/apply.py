@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enova.cli.choosing import BestEffort, Locked, Refresh, choosing
-from enova.cli.options import Color, InventoryFile, Prune, Yes, complete_path
+from enova.cli.keeping import Origin
+from enova.cli.options import Color, InventoryFile, Prune, Why, Yes, complete_path
 from enova.cli.session import session_of
 from enova.cli.settle import alone, settle, show
 from enova.cli.specs import STDIN, given_paths, load_files
@@ -49,6 +50,7 @@ def apply(
             show_default=False,
         ),
     ] = None,
+    why: Why = "",
     color: Color = "auto",
 ) -> int:
     """Show the plan, ask, and carry it out. Can be interrupted and run again at any time.
@@ -113,6 +115,11 @@ def apply(
             yes=yes,
             color=color,
             question="Apply this plan?",
+            origin=Origin(
+                command="enova apply",
+                why=why,
+                files={one.service.name: str(Path(one.file).absolute()) for one in files if one.file != "<stdin>"},
+            ),
             agreed=lambda: None if locked else how.locks.write(tick.advice, session),
         )
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from enova.cli.options import Color, Yes, complete_service_or_path
+from enova.cli.keeping import Origin
+from enova.cli.options import Color, Why, Yes, complete_service_or_path
 from enova.cli.session import session_of
 from enova.cli.settle import alone, settle, show
 from enova.cli.specs import STDIN, load_services
@@ -31,6 +32,7 @@ def delete(
         ),
     ],
     yes: Yes = False,
+    why: Why = "",
     color: Color = "auto",
 ) -> int:
     """Remove the replicas and gateways of services. Removes only what Enova started; spec files stay.
@@ -56,7 +58,8 @@ def delete(
         tick = plan_removal([*names, *(service.name for service in written)], world, needed=needed)
         _check_names(names, tick, world)
         show(tick, session, color)
-        return settle(tick, world, session, yes=yes, color=color, question="Remove all of this?")
+        origin = Origin(command="enova delete", why=why)
+        return settle(tick, world, session, yes=yes, color=color, question="Remove all of this?", origin=origin)
 
 
 def _is_path(given: str) -> bool:

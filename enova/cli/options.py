@@ -70,6 +70,9 @@ Paths = Annotated[
     typer.Argument(metavar="PATH", help=PATHS_HELP, show_default=False, autocompletion=complete_path),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Why = Annotated[
+    str, typer.Option("--why", metavar="TEXT", help="The reason, for `enova history`.", show_default=False)
+]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Also remove services that run here but are in no given file.")
 ]

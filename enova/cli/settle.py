@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from enova.cli.interrupt import INTERRUPTED, stoppable
+from enova.cli.keeping import Origin, keep
 from enova.cli.session import Session
 from enova.errors import EnovaError, PlanRefused
 
@@ -39,23 +40,28 @@ def settle(
     yes: bool,
     color: str,
     question: str,
+    origin: Origin,
     agreed: Callable[[], None] = lambda: None,
 ) -> int:
-    """Carry out a plan that was shown, and return the exit code. `agreed` is called before the first effect."""
+    """Carry out a plan that was shown, keep it in the history, and return the exit code.
+
+    `agreed` is called before the first effect.
+    """
     if tick.plan.refusals:
         raise PlanRefused("the plan is refused, so nothing was done", hint="the reasons are above")
     could_not_look = 1 if tick.plan.unknowns else 0
     if not tick.plan.actions:
         agreed()
+        keep(tick, None, session, origin)
         return could_not_look
     if not yes and not _agreed(session, question):
         session.say("nothing was changed")
         return 1
     agreed()
-    return _carry_out(tick, world, session, color) or could_not_look
+    return _carry_out(tick, world, session, color, origin) or could_not_look
 
 
-def _carry_out(tick: Tick, world: World, session: Session, color: str) -> int:
+def _carry_out(tick: Tick, world: World, session: Session, color: str, origin: Origin) -> int:
     from enova.cli.progress import progress
     from enova.render.outcome import endpoint_text, outcome_text
     from enova.tick import apply
@@ -66,7 +72,7 @@ def _carry_out(tick: Tick, world: World, session: Session, color: str) -> int:
     stopped = [(failure.action, failure.message, failure.hint) for failure in result.stopped]
     text = outcome_text(len(result.done), failures, stopped, len(result.skipped), interrupted=stop.is_set())
     session.show(text, color)
-    _record(tick, session, {failure.action.service for failure in (*result.failures, *result.stopped)})
+    keep(tick, result, session, origin)
     touched = {action.service for action in result.done} - {action.service for action, _, _ in failures}
     for one in tick.desired:
         if one.service in touched and not stop.is_set():
@@ -74,25 +80,6 @@ def _carry_out(tick: Tick, world: World, session: Session, color: str) -> int:
     if stop.is_set():
         return INTERRUPTED
     return 1 if result.failures or result.skipped else 0
-
-
-def _record(tick: Tick, session: Session, failed: Collection[str]) -> None:
-    """Keep the forecasts that are in force from now on; that they cannot be kept is no reason to fail."""
-    from enova.adapters.history import history_of
-    from enova.core.ledger.records import Applied
-
-    changed = {action.service for action in tick.plan.actions} - set(failed)
-    records = [
-        Applied(
-            at_s=session.now(), service=one.service, fingerprint=one.fingerprint, forecast=one.after, rate=one.rate
-        )
-        for one in tick.outlooks
-        if one.after is not None and one.service in changed
-    ]
-    try:
-        history_of(session.settings).add(*records)
-    except EnovaError as error:
-        session.say(f"note: the forecast is not kept for the ledger: {error.message}")
 
 
 def _agreed(session: Session, question: str) -> bool:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from enova.cli.choosing import choosing
 from enova.cli.options import Color, Paths, TextOrJson
-from enova.cli.session import session_of
+from enova.cli.session import Session, session_of
 from enova.cli.specs import DEFAULT_FOLDER, given_paths, load_files
+from enova.errors import EnovaError
+
+if TYPE_CHECKING:
+    from enova.tick import Tick
 
 
 def status(ctx: typer.Context, paths: Paths = None, output: TextOrJson = "text", color: Color = "auto") -> int:
@@ -38,7 +43,13 @@ def status(ctx: typer.Context, paths: Paths = None, output: TextOrJson = "text",
         how = choosing(session, files, given, None).as_kept(foresee=False)
         services = [file.service for file in files]
         tick = make_plan(services, world, how.knowledge, lock=how.locks.entries, wish=how.wish)
-        found = status_of(tick.observed, now=session.now(), desired=tick.desired, plan=tick.plan)
+        found = status_of(
+            tick.observed,
+            now=session.now(),
+            desired=tick.desired,
+            plan=tick.plan,
+            stalled=_stalled(tick, session),
+        )
     else:
         observed = observe(world, needed=set(world.runtimes), gpus=False)
         found = status_of(observed, now=session.now())
@@ -47,3 +58,23 @@ def status(ctx: typer.Context, paths: Paths = None, output: TextOrJson = "text",
     else:
         session.show(status_text(found), color)
     return found.exit_code
+
+
+def _stalled(tick: Tick, session: Session) -> dict[str, str]:
+    """Return the services of which this very version was tried last and failed, and why."""
+    from enova.adapters.history import history_of
+    from enova.core.revision import digest_of, stalled
+
+    try:
+        newest = history_of(session.settings).newest_revisions()
+    except EnovaError as error:
+        session.say(f"note: it is not known what was tried: {error.message}")
+        return {}
+    found: dict[str, str] = {}
+    for one in tick.resolved:
+        name, advice = one.service.name, tick.advice.get(one.service.name)
+        digest = digest_of(one.written, advice.entry if advice else None)
+        failed = stalled([newest[name]], digest) if name in newest else None
+        if failed is not None:
+            found[name] = failed.reason
+    return found

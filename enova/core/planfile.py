@@ -32,6 +32,7 @@ from pydantic import ValidationError
 from enova.core.lockfile import Lock, lock_in, lock_text
 from enova.core.plan import Action, Note, Plan
 from enova.core.resolve import Choice, Resolved
+from enova.core.revision import spec_of
 from enova.core.spec import Service
 from enova.errors import LockError, PlanRefused
 
@@ -68,7 +69,7 @@ def to_json(
         "refusals": [_note(note) for note in plan.refusals],
         "resolved": {one.service.name: [_choice(choice) for choice in one.choices] for one in resolved},
         "chosen": {"lock": lock_text(lock)} if lock else {},
-        "services": [_service(one.written) for one in resolved],
+        "services": [spec_of(one.written) for one in resolved],
     }
 
 
@@ -100,10 +101,6 @@ def from_json(text: str) -> SavedPlan:
     if not isinstance(services, list) or not isinstance(prune, bool) or not isinstance(checksum, str):
         raise PlanRefused("the saved plan is damaged: services, prune or checksum is missing", hint=MAKE_ANEW)
     return SavedPlan(tuple(_read_service(item) for item in services), prune, checksum, _read_lock(data))
-
-
-def _service(service: Service) -> dict[str, Any]:
-    return service.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def _read_service(data: Any) -> Service:

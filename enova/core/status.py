@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from enova.core.desired import Desired
@@ -86,8 +87,18 @@ class Status:
         return 1 if self.unknowns else 0
 
 
-def status(observed: Observed, *, now: float, desired: Sequence[Desired] = (), plan: Plan | None = None) -> Status:
-    """Return the status of every service that runs or is desired, sorted by name. `now` is Unix time, seconds."""
+def status(
+    observed: Observed,
+    *,
+    now: float,
+    desired: Sequence[Desired] = (),
+    plan: Plan | None = None,
+    stalled: Mapping[str, str] = MappingProxyType({}),
+) -> Status:
+    """Return the status of every service that runs or is desired, sorted by name. `now` is Unix time, seconds.
+
+    `stalled` are the services of which what is wanted was tried and failed, each with why.
+    """
     wanted = {one.service: one for one in desired}
     instances = observed.instances()
     names = sorted({*wanted, *(instance.service for instance in instances)})
@@ -99,7 +110,16 @@ def status(observed: Observed, *, now: float, desired: Sequence[Desired] = (), p
     for action in plan.actions if plan else ():
         pending[action.service].append(action)
     services = [
-        _service(name, found[name], observed.routes, wanted.get(name), plan, tuple(pending[name]), now)
+        _service(
+            name,
+            found[name],
+            observed.routes,
+            wanted.get(name),
+            plan,
+            tuple(pending[name]),
+            now,
+            stalled.get(name),
+        )
         for name in names
     ]
     unknowns = plan.unknowns if plan else tuple(sorted(unseen))
@@ -132,6 +152,7 @@ def _service(
     plan: Plan | None,
     actions: tuple[Action, ...],
     now: float,
+    stalled: str | None,
 ) -> ServiceStatus:
     told = {i.id: routes.get(i.id) for i in own if i.role is Role.GATEWAY}
     listening = [i for i in own if isinstance(told.get(i.id), frozenset)]
@@ -147,6 +168,7 @@ def _service(
         conditions=(
             _ready(name, rows, told.values(), desired, plan),
             _reconciling(name, actions, desired, plan),
+            *([Condition("Stalled", Truth.TRUE, "RolloutFailed", stalled)] if stalled and actions else []),
         ),
         instances=rows,
         pending=actions,

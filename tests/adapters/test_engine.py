@@ -39,7 +39,7 @@ def test_only_a_200_is_healthy(status: int, health: Health) -> None:
         assert HttpEngine().health(url) is health
 
 
-def test_a_replica_that_listens_and_is_silent_is_unhealthy_and_one_that_does_not_listen_is_starting(
+def test_what_listens_and_is_silent_is_unhealthy_and_what_does_not_listen_is_starting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("enova.adapters.engine.LOOK_TIMEOUT_S", 0.2)
