@@ -2,7 +2,7 @@
 # On a fresh machine `make demo` or `make test` is all it takes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-coverage test-slow test-docker test-image check fmt schema models bench accuracy \
+.PHONY: help setup demo test test-fast test-coverage test-slow test-docker test-image chaos check fmt schema models bench accuracy \
   accuracy-accept clean
 
 UV := stack/uv
@@ -39,6 +39,9 @@ test-coverage: setup  ## The same, and fail where branches are not covered; trac
 test-slow: setup  ## Run the command itself, many times, on local processes; and 10,000 broken specs
 	$(RUN) pytest -m slow --durations=10
 	ENOVA_FUZZ_EXAMPLES=10000 $(RUN) pytest tests/fuzz
+
+chaos: setup  ## Change, break and kill things under load on local processes, and print what became of the load
+	$(RUN) pytest tests/chaos
 
 test-docker: setup test-image models  ## Build the test images, and run the tests that need Docker
 	$(RUN) pytest -m "docker or vllm" --durations=10

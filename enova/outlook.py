@@ -81,17 +81,19 @@ def _outlook(resolved: Resolved, advice: Advice, adviser: Adviser, observed: Obs
 
 
 def _rollout_s(resolved: Resolved, adviser: Adviser, actions: Sequence[Action]) -> float | None:
-    try:
-        return rollout_s_of(actions, _start_up_s(resolved, adviser))
-    except CannotModel:
-        return None
+    wait_s = start_up_of(resolved, adviser)
+    return None if wait_s is None else rollout_s_of(actions, wait_s)
 
 
-def _start_up_s(resolved: Resolved, adviser: Adviser) -> float:
+def start_up_of(resolved: Resolved, adviser: Adviser) -> float | None:
+    """Return about how many seconds a replica takes until it serves; None: there are no facts to tell it by."""
     if resolved.service.engine.kind == "emulated":
         return EMULATED_S
-    model = adviser.model(resolved.written)
-    return start_up_s(setup_of_service(resolved.service, model, _wanted_gpu(resolved, adviser)))
+    try:
+        model = adviser.model(resolved.written)
+        return start_up_s(setup_of_service(resolved.service, model, _wanted_gpu(resolved, adviser)))
+    except CannotModel:
+        return None
 
 
 def _wanted_gpu(resolved: Resolved, adviser: Adviser) -> GpuCard:

@@ -24,7 +24,7 @@ from enova.core.spec import Service
 from enova.executor import Listener, Result, execute
 from enova.knowledge import Knowledge
 from enova.observe import observe
-from enova.outlook import outlooks
+from enova.outlook import outlooks, start_up_of
 from enova.wait import Stop
 from enova.world import World
 
@@ -76,7 +76,14 @@ def plan(
     advice = adviser.advise(services, lock or {}) if adviser else {}
     resolved = tuple(_resolved(service, advice.get(service.name)) for service in services)
     desired = tuple(desired_state(one) for one in resolved)
-    planned = reconcile(desired, observed, prune=prune).with_advice(
+    planned = reconcile(desired, observed, prune=prune)
+    if adviser:
+        interrupted = {action.service for action in planned.actions if action.impact}
+        waits = {
+            one.service.name: start_up_of(one, adviser) for one in resolved if one.service.name in interrupted
+        }
+        planned = planned.expecting({name: wait_s for name, wait_s in waits.items() if wait_s is not None})
+    planned = planned.with_advice(
         notes=[note for name in sorted(advice) for note in advice[name].notes],
         refusals=[note for name in sorted(advice) for note in advice[name].refusals],
     )

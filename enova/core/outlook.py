@@ -64,8 +64,9 @@ def rollout_s_of(actions: Sequence[Action], start_up_s: float) -> float | None:
     for action in actions:
         if action.launch is None or action.launch.role is not Role.REPLICA or action.verb is Verb.ROUTE:
             continue
-        drain_s = action.policy.drain_timeout_s if action.verb is Verb.REPLACE else 0.0
-        waves[action.wave] = max(waves.get(action.wave, 0.0), start_up_s + drain_s)
+        policy, replaces = action.policy, action.verb is Verb.REPLACE
+        more_s = policy.settle_s + policy.drain_timeout_s if replaces else 0.0
+        waves[action.wave] = max(waves.get(action.wave, 0.0), start_up_s + more_s)
     return sum(waves.values()) if waves else None
 
 

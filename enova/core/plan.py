@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from enova.core.fingerprint import Change
-from enova.core.launch import Kind, Launch
+from enova.core.launch import Kind, Launch, Role
 from enova.core.observed import Instance
 from enova.core.rollout import RolloutPolicy
+
+MINUTE_S = 60.0
 
 
 class Verb(StrEnum):
@@ -133,6 +136,10 @@ class Plan:
         parts += [f"{count[verb]} to {word}" for verb, word in rest.items() if count[verb]]
         return f"Plan: {', '.join(parts)}"
 
+    def expecting(self, start_up_s: Mapping[str, float]) -> Plan:
+        """Return the plan with about how long what users notice lasts, where that is known: seconds by service."""
+        return replace(self, actions=tuple(_lasting(action, start_up_s) for action in self.actions))
+
     def with_advice(self, notes: Iterable[Note], refusals: Iterable[Note]) -> Plan:
         """Return the plan with what choosing has to say beside it."""
         return replace(self, notes=(*self.notes, *notes), refusals=(*self.refusals, *refusals))
@@ -143,6 +150,18 @@ class Plan:
         lines += [f"unknown: {note}" for note in self.unknowns]
         lines += [f"refused: {note}" for note in self.refusals]
         return "\n".join([*lines, self.summary])
+
+
+def _lasting(action: Action, start_up_s: Mapping[str, float]) -> Action:
+    if not action.impact or action.launch is None or action.launch.role is not Role.REPLICA:
+        return action
+    if action.service not in start_up_s:
+        return action
+    return replace(action, impact=f"{action.impact}, about {_length(start_up_s[action.service])}")
+
+
+def _length(seconds: float) -> str:
+    return f"{math.ceil(seconds)} s" if seconds < MINUTE_S else f"{math.ceil(seconds / MINUTE_S)} min"
 
 
 def _identity(action: Action) -> dict[str, Any]:

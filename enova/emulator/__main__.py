@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 
 from enova.emulator.arguments import parse
 from enova.emulator.server import Server
@@ -30,7 +32,17 @@ def main() -> None:
     except EnovaError as error:
         log.error("%s%s", error.message, f" (hint: {error.hint})" if error.hint else "")  # noqa: TRY400
         sys.exit(1)
+    time.sleep(settings.start_up_s)
+    if settings.crash_after_s is not None:
+        crash = threading.Timer(settings.crash_after_s, _crash)
+        crash.daemon = True
+        crash.start()
     server.run()
+
+
+def _crash() -> None:
+    log.error("ends, as it was told to with --crash-after")
+    os._exit(1)
 
 
 if __name__ == "__main__":

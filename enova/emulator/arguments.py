@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -44,6 +45,10 @@ class Settings:
     """The GPU to be as fast as; None: a small engine, whatever the model."""
     speed: float = 1.0
     """Everything takes as many times less than it would."""
+    start_up_s: float = 0.0
+    """How long it takes before it listens."""
+    crash_after_s: float | None = None
+    """How long after its start it ends with an error; None: it does not."""
     ignored: tuple[str, ...] = ()
     """Names of arguments that mean something to vLLM only."""
 
@@ -85,6 +90,8 @@ def parse(words: Sequence[str], *, api_key: str | None = None) -> Settings:
         engine=_engine(known),
         gpu=known.emulate_gpu,
         speed=known.speed,
+        start_up_s=known.start_up,
+        crash_after_s=known.crash_after,
         ignored=ignored,
     )
     try:
@@ -126,6 +133,10 @@ def _parser() -> argparse.ArgumentParser:
         help="be as fast, and run out of memory as soon, as this model on this GPU (see `enova gpus`)",
     )
     emulated.add_argument("--speed", type=_factor, default=1.0, help="how many times faster than that")
+    emulated.add_argument("--start-up", type=_seconds, default=0.0, metavar="S", help="seconds until it listens")
+    emulated.add_argument(
+        "--crash-after", type=_seconds, metavar="S", help="end with an error so many seconds after it listens"
+    )
     same = parser.add_argument_group("as for vLLM")
     for name in VALUES + EXTRA_VALUES:
         same.add_argument(*_flags(name), dest=name, type=_value, metavar="VALUE")
@@ -144,6 +155,13 @@ def _value(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError
+    return seconds
 
 
 def _factor(text: str) -> float:

@@ -65,10 +65,10 @@ class TestRollout:
     def test_new_replicas_start_side_by_side(self) -> None:
         assert rollout_s_of(planned(desired(replicas=4)), START_S) == START_S
 
-    def test_replacements_come_one_after_another_and_wait_for_running_requests(self) -> None:
+    def test_replacements_come_one_after_another_are_watched_and_wait_for_running_requests(self) -> None:
         actions = planned(desired(replicas=2, replica={"args": {"max_num_seqs": 9}}), desired(replicas=2))
 
-        assert rollout_s_of(actions, START_S) == 2 * (START_S + 30)
+        assert rollout_s_of(actions, START_S) == 2 * (START_S + 15 + 30)
 
     def test_a_new_gateway_alone_starts_no_replica(self) -> None:
         actions = planned(desired(gateway={"port": 9300}), desired())

@@ -385,3 +385,15 @@ def test_the_checksum_moves_when_what_is_acted_on_moves() -> None:
     world = replace(observed(*again), routes={again[0].id: observed(*again).routes[again[0].id]})
 
     assert reconcile([wanted], observed(*found)).checksum != reconcile([wanted], world).checksum
+
+
+def test_how_long_users_notice_is_said_where_it_is_known() -> None:
+    old = desired(replicas=1)
+    new = desired(replicas=1, replica={"args": {"max_num_seqs": 16}}, rollout={"surge": 0, "max_unavailable": 1})
+    plan = reconcile([new], observed(*running(old)))
+
+    assert [action.impact for action in plan.expecting({"chat": 95.0}).actions] == [
+        "no replica serves until the new one is ready, about 2 min"
+    ]
+    assert plan.expecting({"chat": 2.0}).actions[0].impact.endswith(", about 2 s")
+    assert plan.expecting({"code": 2.0}) == plan

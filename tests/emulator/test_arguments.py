@@ -94,3 +94,17 @@ def test_keys_come_from_the_environment_and_are_never_shown() -> None:
 
     assert settings.api_keys == ("s3cret",)
     assert "s3cret" not in repr(settings)
+
+
+def test_it_can_be_told_to_start_slowly_and_to_crash() -> None:
+    settings = parse(["m", "--start-up", "2.5", "--crash-after", "10"])
+
+    assert (settings.start_up_s, settings.crash_after_s) == (2.5, 10.0)
+    assert (parse(["m"]).start_up_s, parse(["m"]).crash_after_s) == (0.0, None)
+
+
+@pytest.mark.parametrize("option", ["--start-up", "--crash-after"])
+@pytest.mark.parametrize("value", ["-1", "inf", "nan", "soon"])
+def test_a_time_for_that_has_to_be_one(option: str, value: str) -> None:
+    with pytest.raises(SystemExit):
+        parse(["m", option, value])
