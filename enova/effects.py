@@ -148,7 +148,9 @@ def _taken_back(error: ApplyError, failed: _BringUp, routed: frozenset[str]) -> 
         now = _restored(failed, old, routed) if old else "it was stopped"
     except EnovaError as second:
         now = f"and it could not be taken back: {second.message}"
-    return ApplyError(f"{error.message}\n{now}", hint=error.hint)
+    # Its log went with it; that of its target is the old one's.
+    hint = f"mend the spec; this is kept in `enova history {action.service}`" if old else error.hint
+    return ApplyError(f"{error.message}\n{now}", hint=hint)
 
 
 def _restored(failed: _BringUp, old: Instance, routed: frozenset[str]) -> str:

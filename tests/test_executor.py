@@ -264,6 +264,7 @@ class TestAReplacementThatFails:
 
         assert failure.message.startswith("it exited with code 1 before it was ready\n    | chat#0 is exited")
         assert failure.message.endswith("\nthe old one serves on")
+        assert failure.hint == "mend the spec; this is kept in `enova history chat`"
         assert host.writes == ["create chat#0", "start chat#0", "remove chat#0"]
         assert self.served(host) == [self.OLD["image"]]
 
