@@ -2,8 +2,8 @@
 # On a fresh machine `make demo` or `make test` is all it takes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-coverage test-slow test-docker test-image chaos check fmt schema models bench accuracy \
-  accuracy-accept clean
+.PHONY: help setup demo test test-fast test-coverage test-slow test-docker test-image chaos check fmt schema models \
+  bench accuracy accuracy-accept clean
 
 UV := stack/uv
 RUN := $(UV) run --locked

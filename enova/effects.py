@@ -59,11 +59,13 @@ def carry_out(action: Action, context: Context, *, report: Report) -> None:
 class _BringUp:
     """An instance on its way up; its id is known once it is created."""
 
-    def __init__(self, action: Action, launch: Launch, context: Context, report: Report, id: str = "") -> None:  # noqa: A002 - as of an instance
+    def __init__(
+        self, action: Action, launch: Launch, context: Context, report: Report, instance_id: str = ""
+    ) -> None:
         self.action, self.launch, self.context, self.report = action, launch, context, report
         self.world = context.world
         self.runtime = context.world.runtimes[launch.runtime]
-        self.id = id or (action.new.id if action.new else "")
+        self.id = instance_id or (action.new.id if action.new else "")
 
     def run(self, effects: Sequence[Up]) -> None:
         do: Mapping[Up, Callable[[], None]] = {

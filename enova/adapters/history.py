@@ -1,7 +1,7 @@
 """Forecasts, measurements, runs of load and revisions, in a SQLite file. A record only: deleting it is safe.
 
 Every call opens the file and closes it: processes may come and go, and it may be deleted between two calls.
-Nothing secret goes in: figures, names and fingerprints.
+Nothing secret goes in: figures, names, fingerprints, and specs, which name secrets by reference only.
 """
 
 from __future__ import annotations

@@ -7,18 +7,13 @@ from typing import Annotated
 
 import typer
 
-from enova.cli.options import Color, TextOrJson, complete_service, seconds_of
+from enova.cli.options import Color, OneOrAll, TextOrJson, seconds_of
 from enova.cli.session import session_of
 
 
 def history(
     ctx: typer.Context,
-    service: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SERVICE", help="Default: all.", show_default=False, autocompletion=complete_service
-        ),
-    ] = None,
+    service: OneOrAll = None,
     since: Annotated[
         str | None,
         typer.Option("--since", metavar="DURATION", help="Only what is no older: `7d`.", show_default=False),

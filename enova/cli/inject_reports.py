@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enova.cli import inject_options as options
-from enova.cli.options import Color, TextOrJson, complete_service, seconds_of
+from enova.cli.options import Color, OneOrAll, TextOrJson, seconds_of
 from enova.cli.session import Session, session_of
 from enova.errors import MeasurementError, UsageError
 
@@ -44,12 +44,7 @@ def show(
 
 def list_(
     ctx: typer.Context,
-    service: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SERVICE", help="Default: all.", show_default=False, autocompletion=complete_service
-        ),
-    ] = None,
+    service: OneOrAll = None,
     since: Annotated[str, typer.Option("--since", help="How far to look back.")] = "30d",
     color: Color = "auto",
 ) -> int:

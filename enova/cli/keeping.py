@@ -79,9 +79,8 @@ def _revisions(
         entry = advice.entry if advice else None
         digest = digest_of(service, entry) if service else ""
         last = before.get(name)
-        if name not in actions and (name in unknown or (last is not None and last.digest == digest)):
-            continue
-        if name not in actions and service is not None and service.suspend:
+        unchanged = last is not None and last.digest == digest
+        if name not in actions and (unchanged or name in unknown or (service is not None and service.suspend)):
             continue
         cause: Cause = Cause.ROLLBACK if origin.rollback else Cause.CHANGE if service else Cause.REMOVAL
         ending, reason = _ending(name, result)

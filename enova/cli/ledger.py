@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from enova.cli.options import Color, Paths, TextOrJson, complete_service, seconds_of
+from enova.cli.options import Color, OneOrAll, Paths, TextOrJson, seconds_of
 from enova.cli.session import Session, session_of
 from enova.cli.specs import DEFAULT_FOLDER, load_services
 from enova.errors import MeasurementError, Problem, UsageError
@@ -54,12 +54,7 @@ app = typer.Typer(
 @app.command("show")
 def show(
     ctx: typer.Context,
-    service: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SERVICE", help="Default: all.", show_default=False, autocompletion=complete_service
-        ),
-    ] = None,
+    service: OneOrAll = None,
     since: Annotated[str, typer.Option("--since", help="How far to look back.")] = "7d",
     output: TextOrJson = "text",
     color: Color = "auto",

@@ -69,6 +69,10 @@ Paths = Annotated[
     list[str] | None,
     typer.Argument(metavar="PATH", help=PATHS_HELP, show_default=False, autocompletion=complete_path),
 ]
+OneOrAll = Annotated[
+    str | None,
+    typer.Argument(metavar="SERVICE", help="Default: all.", show_default=False, autocompletion=complete_service),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Why = Annotated[
     str, typer.Option("--why", metavar="TEXT", help="The reason, for `enova history`.", show_default=False)

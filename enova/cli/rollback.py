@@ -53,7 +53,7 @@ def rollback(
     world = session.world()
     with alone(session, "enova rollback"):
         tick = plan([_written(target)], world, how.knowledge, lock=how.locks.entries, wish=how.wish)
-        session.say(f"{service} as it was at {_when(target)} (revision {target.number})")
+        session.say(f"{service} as it was at {session.timestamp(target.at_s)} (revision {target.number})")
         show(tick, session, color)
         origin = Origin(
             command="enova rollback",
@@ -99,9 +99,3 @@ def _written(revision: Revision) -> Service:
             f"this Enova does not take the spec of revision {revision.number} any more: {place}: {first['msg']}",
             hint="apply a spec file instead",
         ) from error
-
-
-def _when(revision: Revision) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(revision.at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

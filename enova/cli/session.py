@@ -72,9 +72,9 @@ class Session:
             _environ=self.environment,
         )
 
-    def timestamp(self) -> str:
-        """Return the present time for people, in UTC."""
-        return datetime.fromtimestamp(self.now(), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    def timestamp(self, at_s: float | None = None) -> str:
+        """Return a Unix time, or the present, for people, in UTC."""
+        return datetime.fromtimestamp(self.now() if at_s is None else at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def session_of(ctx: typer.Context) -> Session:

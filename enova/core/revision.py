@@ -113,9 +113,12 @@ def before(revisions: Sequence[Revision]) -> Revision | None:
 
 def revision_as_data(revision: Revision) -> dict[str, Any]:
     """Return a revision as plain JSON."""
-    forecast = revision.forecast
-    return {name: value for name, value in _fields(revision).items() if name != "forecast"} | {
-        "forecast": None if forecast is None else forecast_as_data(forecast)
+    return {name: getattr(revision, name) for name in Revision.__dataclass_fields__} | {
+        "cause": str(revision.cause),
+        "ending": str(revision.ending),
+        "spec": dict(revision.spec),
+        "actions": list(revision.actions),
+        "forecast": None if revision.forecast is None else forecast_as_data(revision.forecast),
     }
 
 
@@ -130,12 +133,3 @@ def revision_in(data: Mapping[str, Any], number: int) -> Revision:
         "forecast": None if forecast is None else forecast_in(forecast),
     }
     return Revision(**(dict(data) | changed))
-
-
-def _fields(revision: Revision) -> dict[str, Any]:
-    return {name: getattr(revision, name) for name in Revision.__dataclass_fields__} | {
-        "actions": list(revision.actions),
-        "spec": dict(revision.spec),
-        "cause": str(revision.cause),
-        "ending": str(revision.ending),
-    }

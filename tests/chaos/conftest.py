@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.chaos.load import Load
-from tests.e2e.command import Enova
+from tests.e2e.conftest import enova
+
+__all__ = ["enova"]
 
 ROWS: list[tuple[str, Load]] = []
-
-
-@pytest.fixture
-def enova(tmp_path: Path) -> Iterator[Enova]:
-    command = Enova(tmp_path)
-    yield command
-    for service in command.started:
-        gone = command("delete", service, "--yes")
-        assert gone.returncode == 0 or "no service" in gone.stderr, gone.stderr
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -154,3 +155,32 @@ def test_a_history_that_cannot_be_written_stops_nothing(machine: Machine) -> Non
     assert shown.code == 0
     assert "note: this is not kept in the history, nor for the ledger" in shown.err
     assert len(machine.host.instances) == 3
+
+
+def test_the_git_revision_of_the_spec_is_kept_and_that_it_was_changed_since(machine: Machine) -> None:
+    def git(*words: str) -> str:
+        named = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        return subprocess.run(["git", *named, *words], check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "--quiet")
+    machine.write(".gitignore", "state\n")
+    spec = machine.spec(path="specs/chat.yaml")
+    git("add", "specs")
+    git("commit", "--quiet", "--message", "first")
+    machine.enova("apply", spec, "--locked", "--yes")
+    machine.enova("apply", machine.spec(path="specs/chat.yaml", scaling="{min: 1}"), "--yes")
+
+    sha = git("rev-parse", "HEAD")
+    assert [one["git_revision"] for one in kept(machine)] == [sha, f"{sha} (changed)"]
+
+
+def test_the_forecast_is_kept(machine: Machine) -> None:
+    machine.write(
+        "fast.yaml",
+        "metadata: {name: fast}\nmodel: Qwen/Qwen2.5-7B-Instruct\n"
+        "engine: {kind: emulated, extra_args: {emulate_gpu: h100-sxm}}\nscaling: {min: 1}\n"
+        "injection: {arrival: {process: poisson, rate: 1/s}}\n",
+    )
+    machine.enova("apply", "fast.yaml", "--yes")
+
+    assert kept(machine)[-1]["forecast"]["replicas"] == 1
