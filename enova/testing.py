@@ -6,7 +6,8 @@ would. The runtime contract suite runs on it as on the real ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from enova.adapters.facts import gpu_cards
@@ -17,6 +18,8 @@ from enova.core.observed import Gpu, Health, Instance, Look, Routes, State, Unkn
 from enova.core.runtime import Report
 from enova.errors import ApplyError, ObserveError
 from enova.world import World
+
+ENDINGS_POLL_S = 0.01
 
 
 @dataclass(slots=True)
@@ -138,6 +141,19 @@ class MemoryRuntime:
 
     def remember_routes(self, instance_id: str, worker_urls: frozenset[str]) -> None:
         self._reach()
+
+    def endings(self, stopped: Callable[[], bool]) -> Iterator[str]:
+        before = self._running()
+        while not stopped():
+            time.sleep(ENDINGS_POLL_S)
+            running = self._running()
+            yield from sorted(before - running)
+            before = running
+
+    def _running(self) -> set[str]:
+        self._reach()
+        found = list(self.host.instances.values())
+        return {i.name for i in found if i.runtime == self.name and i.state is State.RUNNING}
 
     def logs(self, instance_id: str, *, tail: int | None, follow: bool) -> Iterator[str]:
         instance = self.get(instance_id)

@@ -63,6 +63,13 @@ class Runtime(Protocol):
         """Yield log lines, oldest first, without line ends; the last `tail` of them, then new ones if `follow`."""
         ...
 
+    def endings(self, stopped: Callable[[], bool]) -> Iterator[str]:
+        """Yield the name of each instance that ends or disappears from now on, until soon after `stopped()`.
+
+        It says when to look, and may tell one ending twice. Raises ObserveError where nothing is seen any more.
+        """
+        ...
+
 
 class Gateway(Protocol):
     """The router's own HTTP API. `url` is the gateway instance's base URL."""

@@ -209,3 +209,34 @@ def test_routes_can_be_remembered_for_a_gateway(bench: Bench, runtime: Runtime) 
     runtime.remember_routes(instance.id, frozenset({"http://one:8000"}))
     runtime.remember_routes(instance.id, frozenset())
     assert bench.answers(instance.url or "")
+
+
+def test_what_ends_by_another_hand_is_told(bench: Bench, runtime: Runtime) -> None:
+    going, staying = (run(bench, runtime, bench.replica(slot)) for slot in (0, 1))
+    told: list[str] = []
+    over, follows = threading.Event(), threading.Event()
+
+    def stopped() -> bool:
+        follows.set()
+        return over.is_set()
+
+    def follow() -> None:
+        for name in bench.open().endings(stopped):
+            told.append(name)  # noqa: PERF402 - others look at it meanwhile
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    try:
+        assert follows.wait(30)
+        bench.open().stop(going.id, 5)
+        eventually(lambda: going.name in told)
+    finally:
+        over.set()
+        follower.join(30)
+
+    assert not follower.is_alive()
+    assert staying.name not in told
+
+
+def test_endings_are_not_followed_once_that_is_over(runtime: Runtime) -> None:
+    assert list(runtime.endings(lambda: True)) == []

@@ -7,14 +7,15 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from enova.adapters.containers import images, network
 from enova.adapters.containers.body import body
 from enova.adapters.containers.failures import doing, gone_is_fine, looking
-from enova.adapters.containers.labels import as_listed, instance_of, look_at
+from enova.adapters.containers.labels import OWNER, as_listed, instance_of, look_at
 from enova.adapters.containers.lines import lines
 from enova.core.fingerprint import instance_name
 from enova.core.launch import Launch
@@ -33,6 +34,8 @@ LOOK_TIMEOUT_S = 10
 ACT_TIMEOUT_S = 120
 """Removing a large container on a slow disk can take minutes; looking at it cannot."""
 CONFLICT_TIMEOUT_S = 10
+EVENTS_S = 4
+"""How long one stream of the engine's events goes on."""
 POLL_S = 0.1
 
 
@@ -122,6 +125,23 @@ class DockerRuntime:
         content = "".join(f"{url}\n" for url in sorted(worker_urls)).encode()
         with doing(f"remember the routes of {instance.name}", self.where):
             self._engine.put_archive(instance_id, ROUTES_FOLDER, images.archive({ROUTES_FILE: content}))
+
+    def endings(self, stopped: Callable[[], bool]) -> Iterator[str]:
+        """Yield the name of each container of ours that ends or is removed from now on, until `stopped()`."""
+        filters = {
+            "type": ["container"],
+            "event": ["die", "destroy"],
+            "label": [f"{key}={value}" for key, value in OWNER.items()],
+        }
+        with looking(self.where), closing(self._client(EVENTS_S + LOOK_TIMEOUT_S, self._api_version)) as client:
+            since = int(time.time())
+            while not stopped():
+                # Whole seconds, each seen once more by the next: what is told twice does no harm.
+                until = since + EVENTS_S
+                for event in client.events(since=since, until=until, filters=filters, decode=True):
+                    yield str(event["Actor"]["Attributes"].get("name", ""))
+                # By a clock that was set back, the engine's time may not have come yet, or be long over.
+                since = min(until, int(time.time()))
 
     def close(self) -> None:
         """Close the connections. Not needed at the end of a process."""

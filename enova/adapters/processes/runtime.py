@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,7 @@ CHANGE_TIMEOUT_S = 60.0
 """How long to wait for another Enova that is changing something here. Each change takes a moment."""
 SHIM_TIMEOUT_S = 30.0
 KILL_TIMEOUT_S = 10.0
+ENDINGS_POLL_S = 0.5
 
 
 class ProcessRuntime:
@@ -129,6 +130,18 @@ class ProcessRuntime:
 
     def remember_routes(self, instance_id: str, worker_urls: frozenset[str]) -> None:
         """Do nothing: no process is restarted by itself."""
+
+    def endings(self, stopped: Callable[[], bool]) -> Iterator[str]:
+        """Yield the name of each instance whose process ends from now on, until `stopped()`."""
+        alive = self._alive()
+        while not stopped():
+            time.sleep(ENDINGS_POLL_S)
+            before, alive = alive, self._alive()
+            yield from sorted(before - alive)
+
+    def _alive(self) -> set[str]:
+        with self._looking():
+            return {folder.name for folder in self._folders() if holder(folder / record.LOCK) is not None}
 
     def _instance(self, folder: Path) -> Instance | None:
         found = read_record(folder)
