@@ -10,7 +10,7 @@ from enova.cli.session import Session
 from enova.errors import UsageError
 
 if TYPE_CHECKING:
-    from enova.adapters.specfiles import SpecFile
+    from enova.adapters.specfiles import SpecFile, Survey
     from enova.core.spec import Service
 
 DEFAULT_FOLDER = "specs"
@@ -35,6 +35,14 @@ def load_files(paths: Sequence[str] | None, session: Session) -> tuple[SpecFile,
 
     chosen = given_paths(paths)
     return load(chosen, stdin=_read_stdin(session) if STDIN in chosen else None)
+
+
+def survey_files(paths: Sequence[str] | None, session: Session) -> Survey:
+    """Return what can be used of the specs at these paths, or in ./specs, and what is wrong with the others."""
+    from enova.adapters.specfiles import survey
+
+    chosen = given_paths(paths)
+    return survey(chosen, stdin=_read_stdin(session) if STDIN in chosen else None)
 
 
 def load_services(paths: Sequence[str] | None, session: Session) -> list[Service]:

@@ -34,6 +34,15 @@ class SpecFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """What can be used of spec files, and what is wrong with the others."""
+
+    files: tuple[SpecFile, ...]
+    """The services of all files there is nothing wrong with."""
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Read:
     file: str
     root: Node
@@ -46,6 +55,14 @@ def load(paths: Sequence[str], *, stdin: str | bytes | None = None) -> tuple[Spe
     Folders are searched through for *.yaml and *.yml, sorted, without what is hidden. Relative paths in a spec
     start at its own folder. Raises SpecError with every problem of every file.
     """
+    found = survey(paths, stdin=stdin)
+    if found.problems:
+        raise SpecError(found.problems)
+    return found.files
+
+
+def survey(paths: Sequence[str], *, stdin: str | bytes | None = None) -> Survey:
+    """Return what can be used of the same files, and every problem: one broken file breaks no other."""
     problems: list[Problem] = []
     read: list[_Read] = []
     for name, file in _files(paths, problems):
@@ -59,9 +76,9 @@ def load(paths: Sequence[str], *, stdin: str | bytes | None = None) -> tuple[Spe
         problems.append(
             Problem(found.file, found.line, found.column, found.path, f"{found.message}: {other}", found.hint)
         )
-    if problems:
-        raise SpecError(list(dict.fromkeys(problems)))
-    return tuple(SpecFile(item.file, item.root.line, item.service) for item in read)
+    broken = {one.file for one in problems}
+    whole = [SpecFile(item.file, item.root.line, item.service) for item in read if item.file not in broken]
+    return Survey(tuple(whole), tuple(dict.fromkeys(problems)))
 
 
 def resolve_in(folder: Path, path: str) -> str:
@@ -80,8 +97,9 @@ def _files(paths: Sequence[str], problems: list[Problem]) -> Iterator[tuple[str,
             yield "<stdin>", None
             continue
         path = Path(given)
-        found = list(_in_folder(path)) if path.is_dir() else [path]
-        if not found:
+        before = len(problems)
+        found = list(_in_folder(path, problems)) if path.is_dir() else [path]
+        if not found and len(problems) == before:
             problems.append(
                 Problem(given, 0, 0, "", "holds no spec file", "it needs at least one *.yaml or *.yml")
             )
@@ -92,8 +110,13 @@ def _files(paths: Sequence[str], problems: list[Problem]) -> Iterator[tuple[str,
                 yield str(file), file
 
 
-def _in_folder(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+def _in_folder(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+    def unseen(error: OSError) -> None:
+        # A folder that cannot be looked into is not an empty one.
+        words = f"cannot be read: {error.strerror or error}"
+        problems.append(Problem(str(error.filename or folder), 0, 0, "", words, "check its permissions"))
+
+    for parent, folders, names in os.walk(folder, onerror=unseen):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if name.endswith(_SUFFIXES) and not name.startswith("."):
