@@ -11,9 +11,12 @@ from enova.core.observed import Health, Instance, State
 from enova.core.plan import Action, Verb
 from enova.core.rollout import Down, Up, bring_up, put_down, take_down
 from enova.core.runtime import Report
-from enova.errors import ApplyError, EnovaError, Interrupted
+from enova.errors import ApplyError, EnovaError, Interrupted, NotServing
 from enova.wait import Stop, wait_drained, wait_ready, wait_settled
 from enova.world import World
+
+HUNG_STOP_S = 2.0
+"""What hangs does not end in time for having been asked to; it may be that it has been freed meanwhile."""
 
 
 @dataclass(slots=True)
@@ -41,7 +44,8 @@ def carry_out(action: Action, context: Context, *, report: Report) -> None:
         _put_down(action, action.old, put_down(action.old), context, report)
     if action.verb is Verb.RESTART and action.new:
         # It answers nothing: there is nothing to wait for before it is stopped.
-        _put_down(action, action.new, (Down.UNROUTE, Down.STOP), context, report)
+        hung = replace(action, policy=replace(action.policy, stop_timeout_s=HUNG_STOP_S))
+        _put_down(hung, action.new, (Down.UNROUTE, Down.STOP), context, report)
         action = replace(action, new=replace(action.new, state=State.EXITED))
     if action.launch:
         coming = _BringUp(action, action.launch, context, report)
@@ -96,13 +100,16 @@ class _BringUp:
 
     def probe(self) -> None:
         policy = self.action.policy
-        self.world.engine.probe(
-            _url(self._instance()),
-            prompt=policy.probe_prompt,
-            max_tokens=policy.probe_max_tokens,
-            timeout_s=policy.probe_timeout_s,
-            api_key=self.context.secrets[self.action.target].get(API_KEY),
-        )
+        try:
+            self.world.engine.probe(
+                _url(self._instance()),
+                prompt=policy.probe_prompt,
+                max_tokens=policy.probe_max_tokens,
+                timeout_s=policy.probe_timeout_s,
+                api_key=self.context.secrets[self.action.target].get(API_KEY),
+            )
+        except ApplyError as error:
+            raise NotServing(error.message, hint=error.hint) from error
 
     def settle(self) -> None:
         wait_settled(self.world, self.runtime, self.id, self.action.policy.settle_s, self.context.stop)
@@ -152,7 +159,7 @@ def _taken_back(error: ApplyError, failed: _BringUp, routed: frozenset[str]) -> 
         now = f"and it could not be taken back: {second.message}"
     # Its log went with it; that of its target is the old one's.
     hint = f"mend the spec; this is kept in `enova history {action.service}`" if old else error.hint
-    return ApplyError(f"{error.message}\n{now}", hint=hint)
+    return type(error)(f"{error.message}\n{now}", hint=hint)
 
 
 def _restored(failed: _BringUp, old: Instance, routed: frozenset[str]) -> str:

@@ -11,6 +11,7 @@ EnovaError
 ├── PlanRefused      the plan is unsafe, or the world moved since it was made
 ├── ObserveError     could not look; nothing may be concluded from it      (retryable)
 └── ApplyError       one or more actions failed                            (retryable)
+    ├── NotServing   what was started does not serve
     └── Interrupted  an action was stopped on request before it was done   (retryable)
 
 Retryability and the exit code are class attributes, so that no loop has to ask what kind it caught.
@@ -109,6 +110,12 @@ class ApplyError(EnovaError):
     """One or more actions failed; running apply again plans anew from what is there."""
 
     retryable = True
+
+
+class NotServing(ApplyError):
+    """What was started ends, never becomes ready or generates nothing: the same again would come to the same."""
+
+    retryable = False
 
 
 class Interrupted(ApplyError):

@@ -53,6 +53,8 @@ class Failure:
     action: Action
     message: str
     hint: str | None
+    retryable: bool = True
+    """Whether trying the same again may end otherwise."""
 
 
 @dataclass(slots=True)
@@ -66,13 +68,21 @@ class Result:
     skipped: list[Action] = field(default_factory=list)
 
 
-def execute(plan: Plan, world: World, gateways: Sequence[Instance], listener: Listener, stop: Stop) -> Result:
+def execute(
+    plan: Plan,
+    world: World,
+    gateways: Sequence[Instance],
+    listener: Listener,
+    stop: Stop,
+    enough: Stop | None = None,
+) -> Result:
     """Carry out `plan` and return what became of it. `gateways` are those that run now.
 
-    Raises ApplyError, before anything is done, if a secret cannot be read.
+    Once `stop` is set, actions under way are given up at their next step; once `enough` is, they come to their end
+    and no other is begun. Raises ApplyError, before anything is done, if a secret cannot be read.
     """
     context = Context(world, _secrets(plan, world), _by_service(plan, gateways), stop)
-    run = _Run(context, listener)
+    run = _Run(context, listener, enough or stop)
     services = [list(group) for _, group in itertools.groupby(plan.actions, key=lambda action: action.service)]
     with ThreadPoolExecutor(SERVICES_AT_ONCE, thread_name_prefix="service") as pool:
         list(pool.map(run.service, services))
@@ -105,8 +115,8 @@ def _secrets(plan: Plan, world: World) -> dict[str, dict[str, str]]:
 
 
 class _Run:
-    def __init__(self, context: Context, listener: Listener) -> None:
-        self.context, self.listener = context, listener
+    def __init__(self, context: Context, listener: Listener, enough: Stop) -> None:
+        self.context, self.listener, self.enough = context, listener, enough
         self.result = Result()
         self.lock = threading.Lock()
 
@@ -117,12 +127,11 @@ class _Run:
                 succeeded = all(list(pool.map(self._action, wave)))
             if not succeeded:
                 later = [action for action in actions if action.wave > wave[0].wave]
-                stopped = self.context.stop.is_set()
-                self._skip(later, "interrupted" if stopped else "an earlier step failed")
+                self._skip(later, "interrupted" if self._over() else "an earlier step failed")
                 return
 
     def _action(self, action: Action) -> bool:
-        if self.context.stop.is_set():
+        if self._over():
             self._skip([action], "interrupted")
             return False
         try:
@@ -134,13 +143,16 @@ class _Run:
             return False
         except EnovaError as error:
             with self.lock:
-                self.result.failures.append(Failure(action, error.message, error.hint))
+                self.result.failures.append(Failure(action, error.message, error.hint, error.retryable))
             self.listener(Progress(action, Phase.FAILED, error.message))
             return False
         with self.lock:
             self.result.done.append(action)
         self.listener(Progress(action, Phase.DONE))
         return True
+
+    def _over(self) -> bool:
+        return self.context.stop.is_set() or self.enough.is_set()
 
     def _tell(self, action: Action, detail: str) -> None:
         self.listener(Progress(action, Phase.RUNNING, detail))

@@ -6,8 +6,8 @@ and what they know as Knowledge.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from enova.advise import Advice, Wish, adviser_of
 from enova.core.desired import Desired
@@ -42,6 +42,17 @@ class Tick:
     outlooks: tuple[Outlook, ...] = ()
     """Of every service that was advised on, by name."""
 
+    def of(self, services: Collection[str]) -> Tick:
+        """Return what it is about these services."""
+        return replace(
+            self,
+            resolved=tuple(one for one in self.resolved if one.service.name in services),
+            desired=tuple(one for one in self.desired if one.service in services),
+            plan=self.plan.of(services),
+            advice={name: one for name, one in self.advice.items() if name in services},
+            outlooks=tuple(one for one in self.outlooks if one.service in services),
+        )
+
     @property
     def outcomes(self) -> dict[str, Outcome]:
         """Return the searches that were made, by service."""
@@ -56,6 +67,8 @@ def plan(
     lock: Lock | None = None,
     wish: Wish = Wish(),  # noqa: B008 - frozen
     prune: bool = False,
+    hung: Callable[[Observed], Mapping[str, str]] = lambda _: {},
+    reserved: frozenset[str] = frozenset(),
 ) -> Tick:
     """Look, and return what would have to be done for `services` to be as they are written.
 
@@ -66,6 +79,8 @@ def plan(
         lock: what was chosen before.
         wish: how to choose.
         prune: whether services that are not wanted go.
+        hung: which of what was observed runs and does nothing: how that was seen, by instance id.
+        reserved: ids of GPUs that are promised to what is under way.
 
     Raises:
         LockError: a lock that was to hold does not fit.
@@ -76,7 +91,7 @@ def plan(
     advice = adviser.advise(services, lock or {}) if adviser else {}
     resolved = tuple(_resolved(service, advice.get(service.name)) for service in services)
     desired = tuple(desired_state(one) for one in resolved)
-    planned = reconcile(desired, observed, prune=prune)
+    planned = reconcile(desired, observed, prune=prune, hung=hung(observed), reserved=reserved)
     if adviser:
         interrupted = {action.service for action in planned.actions if action.impact}
         waits = {
@@ -106,10 +121,13 @@ def plan_removal(names: Sequence[str], world: World, *, needed: Collection[str] 
     return Tick(observed=observed, resolved=(), desired=(), plan=removal(observed, names))
 
 
-def apply(tick: Tick, world: World, listener: Listener, stop: Stop) -> Result:
-    """Do what `tick` decided. The plan must have no refusals; services that are Unknown have no actions in it."""
+def apply(tick: Tick, world: World, listener: Listener, stop: Stop, enough: Stop | None = None) -> Result:
+    """Do what `tick` decided. The plan must have no refusals; services that are Unknown have no actions in it.
+
+    Of `stop` and `enough` see enova.executor.execute.
+    """
     gateways = [i for i in tick.observed.instances() if i.role is Role.GATEWAY and i.state is State.RUNNING]
-    return execute(tick.plan, world, gateways, listener, stop)
+    return execute(tick.plan, world, gateways, listener, stop, enough)
 
 
 def _resolved(service: Service, advice: Advice | None) -> Resolved:

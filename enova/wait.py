@@ -8,7 +8,7 @@ from typing import Protocol
 
 from enova.core.observed import Instance, State
 from enova.core.runtime import Report, Runtime
-from enova.errors import ApplyError, Interrupted, ObserveError
+from enova.errors import ApplyError, Interrupted, NotServing, ObserveError
 from enova.world import World
 
 READY_POLL_S = 0.3
@@ -94,13 +94,13 @@ def wait_drained(world: World, url: str, timeout_s: float, report: Report, stop:
             raise Interrupted("interrupted", hint="it goes on serving what it has; apply again to continue")
 
 
-def _failed(runtime: Runtime, instance: Instance, what: str) -> ApplyError:
+def _failed(runtime: Runtime, instance: Instance, what: str) -> NotServing:
     try:
         lines = list(runtime.logs(instance.id, tail=LAST_LINES, follow=False))
     except (ApplyError, ObserveError) as error:
         lines = [f"(its log could not be read: {error.message})"]
     last = "".join(f"\n    | {line}" for line in lines)
-    return ApplyError(f"{what}{last}", hint=f"see `enova logs {instance.target}`")
+    return NotServing(f"{what}{last}", hint=f"see `enova logs {instance.target}`")
 
 
 def _last_line(runtime: Runtime, instance_id: str) -> str:

@@ -150,10 +150,11 @@ class History:
         return tuple(self._whole(_revision, row) for row in rows)
 
     def newest_revisions(self) -> dict[str, Revision]:
-        """Return the last revision of each service."""
+        """Return the last revision of each service that says what is wanted (see enova.core.revision.deciding)."""
         if not self._there():
             return {}
-        newest = "WHERE id IN (SELECT max(id) FROM revisions GROUP BY service)"
+        deciding = "json_extract(data, '$.cause') <> 'repair' AND json_extract(data, '$.ending') <> 'advised'"
+        newest = f"WHERE id IN (SELECT max(id) FROM revisions WHERE {deciding} GROUP BY service)"  # noqa: S608
         with self._open() as file:
             rows = file.execute(f"SELECT {REVISION} FROM revisions {newest}").fetchall()  # noqa: S608 - as above
         return {one.service: one for one in (self._whole(_revision, row) for row in rows)}

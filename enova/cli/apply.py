@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enova.cli.choosing import BestEffort, Locked, Refresh, choosing
-from enova.cli.keeping import Origin
 from enova.cli.options import Color, InventoryFile, Prune, Why, Yes, complete_path
 from enova.cli.session import session_of
 from enova.cli.settle import alone, settle, show
 from enova.cli.specs import STDIN, given_paths, load_files
 from enova.errors import PlanRefused, UsageError
+from enova.keeping import Origin
 
 if TYPE_CHECKING:
     from enova.core.planfile import SavedPlan

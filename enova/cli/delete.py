@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from enova.cli.keeping import Origin
 from enova.cli.options import Color, Why, Yes, complete_service_or_path
 from enova.cli.session import session_of
 from enova.cli.settle import alone, settle, show
 from enova.cli.specs import STDIN, load_services
 from enova.errors import EnovaError, ObserveError
+from enova.keeping import Origin
 
 if TYPE_CHECKING:
     from enova.core.spec import Service

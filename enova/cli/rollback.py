@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enova.cli.choosing import choosing
-from enova.cli.keeping import Origin
 from enova.cli.options import Color, Why, Yes, complete_service
 from enova.cli.session import session_of
 from enova.cli.settle import alone, settle, show
 from enova.errors import EnovaError
+from enova.keeping import Origin
 
 if TYPE_CHECKING:
     from enova.core.revision import Revision

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from enova.cli.interrupt import INTERRUPTED, stoppable
-from enova.cli.keeping import Origin, keep
 from enova.cli.session import Session
 from enova.errors import EnovaError, PlanRefused
+from enova.keeping import Origin, keep
 
 if TYPE_CHECKING:
+    from enova.executor import Result
     from enova.tick import Tick
     from enova.world import World
 
@@ -52,7 +53,7 @@ def settle(
     could_not_look = 1 if tick.plan.unknowns else 0
     if not tick.plan.actions:
         agreed()
-        keep(tick, None, session, origin)
+        _keep(tick, None, session, origin)
         return could_not_look
     if not yes and not _agreed(session, question):
         session.say("nothing was changed")
@@ -72,7 +73,7 @@ def _carry_out(tick: Tick, world: World, session: Session, color: str, origin: O
     stopped = [(failure.action, failure.message, failure.hint) for failure in result.stopped]
     text = outcome_text(len(result.done), failures, stopped, len(result.skipped), interrupted=stop.is_set())
     session.show(text, color)
-    keep(tick, result, session, origin)
+    _keep(tick, result, session, origin)
     touched = {action.service for action in result.done} - {action.service for action, _, _ in failures}
     for one in tick.desired:
         if one.service in touched and not stop.is_set():
@@ -80,6 +81,15 @@ def _carry_out(tick: Tick, world: World, session: Session, color: str, origin: O
     if stop.is_set():
         return INTERRUPTED
     return 1 if result.failures or result.skipped else 0
+
+
+def _keep(tick: Tick, result: Result | None, session: Session, origin: Origin) -> None:
+    from enova.adapters.history import history_of
+
+    try:
+        keep(tick, result, origin, history_of(session.settings), at_s=session.now())
+    except EnovaError as error:
+        session.say(f"note: this is not kept in the history, nor for the ledger: {error.message}")
 
 
 def _agreed(session: Session, question: str) -> bool:

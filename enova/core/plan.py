@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -139,6 +139,15 @@ class Plan:
     def expecting(self, start_up_s: Mapping[str, float]) -> Plan:
         """Return the plan with about how long what users notice lasts, where that is known: seconds by service."""
         return replace(self, actions=tuple(_lasting(action, start_up_s) for action in self.actions))
+
+    def of(self, services: Collection[str]) -> Plan:
+        """Return what the plan says about these services."""
+        return Plan(
+            actions=tuple(one for one in self.actions if one.service in services),
+            notes=tuple(one for one in self.notes if one.service in services),
+            unknowns=tuple(one for one in self.unknowns if one.service in services),
+            refusals=tuple(one for one in self.refusals if one.service in services),
+        )
 
     def with_advice(self, notes: Iterable[Note], refusals: Iterable[Note]) -> Plan:
         """Return the plan with what choosing has to say beside it."""

@@ -23,6 +23,8 @@ class Cause(StrEnum):
     ROLLBACK = "rollback"
     """An earlier revision was, in place of what the files say."""
     REMOVAL = "removal"
+    REPAIR = "repair"
+    """The version that was applied was restored, after something else had changed what runs."""
 
 
 class Ending(StrEnum):
@@ -30,8 +32,13 @@ class Ending(StrEnum):
 
     APPLIED = "applied"
     FAILED = "failed"
+    """What was started does not serve: there is no use in trying this version again."""
+    HINDERED = "hindered"
+    """Something around it failed: nothing is known to be wrong with it."""
     STOPPED = "stopped"
-    """Interrupted on request: nothing is wrong with it."""
+    """Interrupted on request: nothing is known to be wrong with it."""
+    ADVISED = "advised"
+    """It was only said what would be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +66,8 @@ class Revision:
     """The lock file's text of what was chosen for it; empty: nothing was."""
     digest: str
     """Of what was wanted: equal digests are one and the same version (see digest_of)."""
+    instead_of: str = ""
+    """For a rollback: the digest of the version it stands in for, until the files say something else."""
     actions: tuple[str, ...] = ()
     """The lines of the plan."""
     forecast: Forecast | None = None
@@ -93,19 +102,27 @@ def lock_of(service: str, entry: Entry | None) -> str:
     return lock_text({service: entry}) if entry else ""
 
 
-def stalled(revisions: Sequence[Revision], digest: str) -> Revision | None:
-    """Return the failure of this very version, if it is the last that was tried. `revisions` are oldest first."""
-    last = revisions[-1] if revisions else None
-    return last if last and last.ending is Ending.FAILED and last.digest == digest else None
+def stalled(newest: Revision | None, digest: str) -> Revision | None:
+    """Return the failure of this very version, if it is the last that was tried."""
+    return newest if newest and newest.ending is Ending.FAILED and newest.digest == digest else None
+
+
+def deciding(revisions: Sequence[Revision]) -> list[Revision]:
+    """Return those that say what is wanted: repairs and advice change nothing about it."""
+    return [one for one in revisions if one.cause is not Cause.REPAIR and one.ending is not Ending.ADVISED]
 
 
 def before(revisions: Sequence[Revision]) -> Revision | None:
-    """Return the newest revision that was applied and is another version than the last that was tried."""
+    """Return the newest revision that was applied and is another version than the last that was tried.
+
+    `revisions` are oldest first.
+    """
+    decided = deciding(revisions)
     return next(
         (
             one
-            for one in reversed(revisions)
-            if one.ending is Ending.APPLIED and one.spec and one.digest != revisions[-1].digest
+            for one in reversed(decided)
+            if one.ending is Ending.APPLIED and one.spec and one.digest != decided[-1].digest
         ),
         None,
     )

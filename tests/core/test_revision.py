@@ -5,7 +5,17 @@ from __future__ import annotations
 import json
 
 from enova.core.lockfile import Entry
-from enova.core.revision import Cause, Ending, before, digest_of, lock_of, revision_as_data, revision_in, stalled
+from enova.core.revision import (
+    Cause,
+    Ending,
+    before,
+    deciding,
+    digest_of,
+    lock_of,
+    revision_as_data,
+    revision_in,
+    stalled,
+)
 from enova.core.spec import Service
 from tests.core.forecasts import forecast
 from tests.core.revisions import revision
@@ -57,7 +67,17 @@ def test_a_rollback_brings_back_what_was_removed() -> None:
 def test_only_the_last_version_that_was_tried_can_be_stalled() -> None:
     failed = revision(digest="b", ending=Ending.FAILED)
 
-    assert stalled([revision(), failed], "b") == failed
-    assert stalled([revision(), failed], "a") is None
-    assert stalled([failed, revision()], "b") is None
-    assert stalled([], "b") is None
+    assert stalled(failed, "b") == failed
+    assert stalled(failed, "a") is None
+    assert stalled(revision(digest="b"), "b") is None
+    assert stalled(revision(digest="b", ending=Ending.HINDERED), "b") is None
+    assert stalled(None, "b") is None
+
+
+def test_repairs_and_advice_decide_nothing() -> None:
+    first, second = revision(digest="a"), revision(digest="b")
+    repair = revision(digest="b", cause=Cause.REPAIR, ending=Ending.FAILED)
+    advice = revision(digest="c", ending=Ending.ADVISED)
+
+    assert deciding([first, second, repair, advice]) == [first, second]
+    assert before([first, second, repair, advice]) == first
