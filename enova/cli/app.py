@@ -32,6 +32,7 @@ from enova.cli import (
     status,
     validate,
     version,
+    watch,
     what_if,
 )
 from enova.cli.session import Session, session_of
@@ -84,6 +85,7 @@ app.command("schema")(schema.schema)
 app.command("plan")(plan.plan)
 app.command("what-if")(what_if.what_if)
 app.command("apply")(apply.apply)
+app.command("watch")(watch.watch)
 app.command("status")(status.status)
 app.command("logs")(logs.logs)
 app.command("delete")(delete.delete)

@@ -135,6 +135,8 @@ def to_json(status: Status) -> dict[str, Any]:
                      instances: [{target, name, role, state, health, serving, runtime, devices, image, age_s, url,
                      emulated, detail}], pending: [what a plan would say], notes: [{message, hint}]}]
     unknowns         [{service, message, hint}]: what could not be looked at
+    problems         what is wrong with the specs; added by the command, as is
+    daemons          [{alive, …}]: what enova.core.watch.report.Report says of every `enova watch` of this machine
     """
     return {
         "schema_version": SCHEMA_VERSION,
