@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from enova.core.fingerprint import fingerprint, instance_name
 from enova.core.launch import API_KEY, Launch, Role
 from enova.core.observed import Health, Instance, State
-from enova.core.plan import Action, Verb
+from enova.core.plan import Action, Trial, Verb
 from enova.core.rollout import Down, Up, bring_up, put_down, take_down
 from enova.core.runtime import Report
 from enova.errors import ApplyError, EnovaError, Interrupted, NotServing
+from enova.trial import watch_trial
 from enova.wait import Stop, wait_drained, wait_ready, wait_settled
 from enova.world import World
 
@@ -29,6 +31,9 @@ class Context:
     gateways: dict[str, Instance]
     """Service -> its gateway, as it runs now."""
     stop: Stop
+    """Once set, actions are given up at their next step."""
+    enough: Stop
+    """Once set, no other action is begun, and none waits for what only time can tell."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -37,6 +42,9 @@ def carry_out(action: Action, context: Context, *, report: Report) -> None:
 
     What does not come up is taken back: it holds nothing, and what it was to replace serves again.
     """
+    if action.verb is Verb.JUDGE:
+        _judge(action, context, report)
+        return
     if action.worker_url:
         _unroute(context, action.service, action.worker_url)
     routed = _workers(action.old, context) if action.stop_first else frozenset()
@@ -56,7 +64,8 @@ def carry_out(action: Action, context: Context, *, report: Report) -> None:
         except ApplyError as error:
             raise _taken_back(error, coming, routed) from error
     if action.old:
-        left = (Down.REMOVE,) if action.stop_first else take_down(action.old)
+        left = () if action.stop_first else put_down(action.old)
+        left = left if action.held else (*left, Down.REMOVE)
         _put_down(action, action.old, left, context, report)
 
 
@@ -176,6 +185,56 @@ def _restored(failed: _BringUp, old: Instance, routed: frozenset[str]) -> str:
     if routed:
         back.route_to(sorted(routed))
     return "the old one was started again and serves"
+
+
+@dataclass(frozen=True, slots=True)
+class _Either:
+    one: Stop
+    other: Stop
+
+    def is_set(self) -> bool:
+        return self.one.is_set() or self.other.is_set()
+
+
+def _judge(action: Action, context: Context, report: Report) -> None:
+    """Compare the replicas on trial with the old ones; take them back if they do worse, each for its old one."""
+    canary = action.policy.canary
+    if canary is None:
+        raise ApplyError(f"{action.service} has no canary to judge", hint="apply again")
+    wanted = {fingerprint(trial.launch) for trial in action.trials}
+    # A runtime that none of it is in may be missing on this machine.
+    places = {place for trial in action.trials for place in (trial.launch.runtime, trial.old.runtime)}
+    serving = [
+        one
+        for place in sorted(places)
+        for one in context.world.runtimes[place].look().instances
+        if one.service == action.service and one.role is Role.REPLICA and one.state is State.RUNNING and one.url
+    ]
+    new = [_url(one) for one in serving if one.fingerprint in wanted]
+    old = [_url(one) for one in serving if one.fingerprint not in wanted]
+    found = watch_trial(context.world, new, old, canary, report, _Either(context.stop, context.enough))
+    for trial in action.trials:
+        if found:
+            _take_back(trial, action, context, report)
+        else:
+            context.world.runtimes[trial.old.runtime].remove(trial.old.id)
+    if found:
+        words = "".join(f"\n    {one}" for one in found)
+        hint = f"mend the spec; this is kept in `enova history {action.service}`"
+        raise NotServing(
+            f"the canary does worse than what it was to replace:{words}\nit was taken back", hint=hint
+        )
+
+
+def _take_back(trial: Trial, action: Action, context: Context, report: Report) -> None:
+    """The new one first: the old one may need its GPUs."""
+    runtime = context.world.runtimes[trial.launch.runtime]
+    new = next((one for one in runtime.look().instances if one.name == instance_name(trial.launch)), None)
+    back = replace(action, target=trial.launch.target)
+    if new:
+        _put_down(back, new, take_down(new), context, report)
+    launch = replace(trial.launch, runtime=trial.old.runtime)
+    _BringUp(back, launch, context, report, trial.old.id).run([Up.START, Up.READY, Up.ROUTE])
 
 
 def _workers(gateway: Instance | None, context: Context) -> frozenset[str]:

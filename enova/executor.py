@@ -81,8 +81,8 @@ def execute(
     Once `stop` is set, actions under way are given up at their next step; once `enough` is, they come to their end
     and no other is begun. Raises ApplyError, before anything is done, if a secret cannot be read.
     """
-    context = Context(world, _secrets(plan, world), _by_service(plan, gateways), stop)
-    run = _Run(context, listener, enough or stop)
+    context = Context(world, _secrets(plan, world), _by_service(plan, gateways), stop, enough or stop)
+    run = _Run(context, listener)
     services = [list(group) for _, group in itertools.groupby(plan.actions, key=lambda action: action.service)]
     with ThreadPoolExecutor(SERVICES_AT_ONCE, thread_name_prefix="service") as pool:
         list(pool.map(run.service, services))
@@ -115,8 +115,8 @@ def _secrets(plan: Plan, world: World) -> dict[str, dict[str, str]]:
 
 
 class _Run:
-    def __init__(self, context: Context, listener: Listener, enough: Stop) -> None:
-        self.context, self.listener, self.enough = context, listener, enough
+    def __init__(self, context: Context, listener: Listener) -> None:
+        self.context, self.listener = context, listener
         self.result = Result()
         self.lock = threading.Lock()
 
@@ -152,7 +152,7 @@ class _Run:
         return True
 
     def _over(self) -> bool:
-        return self.context.stop.is_set() or self.enough.is_set()
+        return self.context.stop.is_set() or self.context.enough.is_set()
 
     def _tell(self, action: Action, detail: str) -> None:
         self.listener(Progress(action, Phase.RUNNING, detail))

@@ -13,6 +13,7 @@ def open_host(settings: Settings) -> World:
     from enova.adapters.containers import DockerRuntime
     from enova.adapters.engine import HttpEngine
     from enova.adapters.gateway import VllmRouter
+    from enova.adapters.metrics import look_at
     from enova.adapters.processes import ProcessRuntime
     from enova.adapters.secrets import read_secret
 
@@ -20,6 +21,7 @@ def open_host(settings: Settings) -> World:
         runtimes={"docker": DockerRuntime(), "process": ProcessRuntime(settings.state_dir)},
         gateway=VllmRouter(),
         engine=HttpEngine(),
+        metrics=look_at,
         gpus=_gpus,
         read_secret=read_secret,
     )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from enova.adapters.metrics import HttpMetrics
 from enova.core.launch import Kind, Role
 from enova.core.ledger.records import Measurement
 from enova.core.ledger.window import Look, Window, measurement_of, window_of
@@ -89,13 +88,10 @@ def _looks(world: World, replicas: Mapping[str, Sequence[Instance]]) -> dict[str
 
 
 def _look(world: World, replica: Instance) -> Look | Unknown:
-    metrics = HttpMetrics((replica.url or "").rstrip("/"), monotonic=world.now)
     try:
-        return metrics.look()
+        return world.metrics(replica.url or "")
     except ObserveError as error:
         return Unknown(f"{replica.target}: {error.message}")
-    finally:
-        metrics.close()
 
 
 def _whole(looks: Sequence[Look | Unknown]) -> Looks:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from enova.adapters.facts import gpu_cards
+from enova.adapters.metrics import look_at
 from enova.core.devices import named
 from enova.core.fingerprint import fingerprint, instance_name, settings
 from enova.core.launch import Launch, Role, SecretRef
+from enova.core.ledger.window import Look as MetricsLook
 from enova.core.observed import Gpu, Health, Instance, Look, Routes, State, Unknown
 from enova.core.runtime import Report
 from enova.errors import ApplyError, ObserveError
@@ -48,6 +50,8 @@ class MemoryHost:
     """Instance name -> when it was last started."""
     busy: dict[str, int] = field(default_factory=dict)
     """Target -> requests in flight."""
+    metrics: dict[str, Callable[[float], MetricsLook]] = field(default_factory=dict)
+    """Target -> what its metrics say at a time."""
     writes: list[str] = field(default_factory=list)
     """Every call that changed something, in order: `create chat#0`."""
     time_s: float = 0.0
@@ -226,11 +230,19 @@ def memory_world(host: MemoryHost, *runtimes: str) -> World:
         runtimes={name: MemoryRuntime(host, name) for name in runtimes or ("docker", "process")},
         gateway=MemoryGateway(host),
         engine=MemoryEngine(host),
+        metrics=lambda url: _metrics(host, url),
         gpus=lambda: host.gpus if isinstance(host.gpus, Unknown) else named(host.gpus, gpu_cards()),
         read_secret=lambda ref: _secret(host, ref),
         now=lambda: host.time_s,
         pause=host.pause,
     )
+
+
+def _metrics(host: MemoryHost, url: str) -> MetricsLook:
+    """What a test staged of a replica; one that really listens somewhere is asked."""
+    instance = host.at(url)
+    staged = host.metrics.get(instance.target) if instance else None
+    return look_at(url) if staged is None else staged(host.time_s)
 
 
 def _secret(host: MemoryHost, ref: SecretRef) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from enova.core.launch import SecretRef
+from enova.core.ledger.window import Look
 from enova.core.observed import Gpu, Unknown
 from enova.core.runtime import Engine, Gateway, Runtime
 
@@ -18,6 +19,8 @@ class World:
     runtimes: Mapping[str, Runtime]
     gateway: Gateway
     engine: Engine
+    metrics: Callable[[str], Look]
+    """What the metrics of the replica at a URL say. Raises ObserveError."""
     gpus: Callable[[], tuple[Gpu, ...] | Unknown]
     read_secret: Callable[[SecretRef], str]
     """Raises ApplyError where the value cannot be had."""

@@ -57,6 +57,8 @@ leaves out most of what a forecast calls queueing.
 LENGTHS = "vllm:request_generation_tokens"
 STARTED = "process_start_time_seconds"
 ANSWERS = "http_request_duration_seconds"
+STATUSES = "http_requests_total"
+"""Answers by class of status: `5xx`. A server that has answered with no error yet has no such line."""
 COMPLETIONS = frozenset({"/v1/completions", "/v1/chat/completions", "/v1/responses"})
 CACHE = "vllm:cache_config_info"
 
@@ -102,7 +104,7 @@ def look_of(exposition: str, at_s: float) -> Look:
     """Return all that a page read at `at_s` says of its engines' latencies. Bad text is a ValueError."""
     cells: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     sums: dict[str, float] = defaultdict(float)
-    started_s = None
+    started_s, statuses = None, dict[str, float]()
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
             name, _, part = sample.name.rpartition("_")
@@ -112,11 +114,24 @@ def look_of(exposition: str, at_s: float) -> Look:
                 sums[name] += sample.value
             elif sample.name == STARTED:
                 started_s = sample.value
+            elif sample.name == STATUSES and sample.labels.get("handler") in COMPLETIONS:
+                status = sample.labels.get("status", "")[:1]
+                statuses[status] = statuses.get(status, 0.0) + sample.value
     found = {metric: next((name for name in names if name in cells), None) for metric, names in HISTOGRAMS.items()}
     histograms = {metric: _histogram(cells[name], sums[name]) for metric, name in found.items() if name}
     if "tpot" in histograms:
         histograms["tpot"] = _of_several_tokens(histograms["tpot"], cells[LENGTHS])
-    return Look(engines=snapshots_of(exposition, at_s), histograms=histograms, started_s=started_s)
+    errors = statuses.get("5", 0.0) if statuses else None
+    return Look(engines=snapshots_of(exposition, at_s), histograms=histograms, started_s=started_s, errors=errors)
+
+
+def look_at(url: str) -> Look:
+    """Return what the metrics of one server say now. Raises ObserveError."""
+    metrics = HttpMetrics(url.rstrip("/"))
+    try:
+        return metrics.look()
+    finally:
+        metrics.close()
 
 
 def snapshots_of(exposition: str, at_s: float) -> dict[str, Snapshot]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import socket
@@ -66,7 +67,7 @@ def watch(
     It never asks: what is in the folder or on the branch holds. One broken spec is told, and leaves its service as
     it was; a version that does not serve is taken back and not tried again until its spec changes. SIGTERM or
     Ctrl-C finishes the steps under way and leaves everything serving (twice: gives them up; three times: ends at
-    once). SIGHUP, or POST /hook, has it look now. Of two on the same specs, one acts and the other waits.
+    once). SIGHUP, or POST /hook, has it look now; SIGUSR1 writes what its threads do to stderr. Of two on the same specs, one acts and the other waits.
 
     \b
     Examples:
@@ -80,6 +81,8 @@ def watch(
     from enova.watch.systemd import notify
 
     session = session_of(ctx)
+    # To see from outside what a loop does that does not turn.
+    faulthandler.register(signal.SIGUSR1)
     specs = _specs(source, session, poll_s=_at_least(1.0, "--poll", poll))
     daemon = _daemon(
         session, specs, _at_least(0.1, "--interval", interval), inventory, prune=prune, advisory=advisory

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
+from enova.core.canary import Canary
 from enova.core.desired import Desired
 from enova.core.launch import API_KEY, ArgValue, Kind, Launch, Role, SecretRef
 from enova.core.mounts import FILES_DIR, MODELS_DIR, Mounts
@@ -13,6 +14,7 @@ from enova.core.plan import Note
 from enova.core.resolve import Resolved
 from enova.core.rollout import RolloutPolicy
 from enova.core.router_args import router_args
+from enova.core.simulate.promises import promises_of
 from enova.core.spec import Service
 from enova.core.spec.arguments import PATH_ARGUMENTS
 from enova.core.spec.fields import is_folder
@@ -148,11 +150,25 @@ def _rollout(service: Service) -> RolloutPolicy:
         max_unavailable=rollout.max_unavailable,
         ready_timeout_s=rollout.ready_timeout,
         settle_s=rollout.settle,
+        canary=_canary(service),
         drain_timeout_s=rollout.drain_timeout,
         stop_timeout_s=rollout.stop_timeout,
         probe_prompt=probe.prompt,
         probe_max_tokens=probe.max_tokens,
         probe_timeout_s=probe.timeout,
+    )
+
+
+def _canary(service: Service) -> Canary | None:
+    written = service.rollout.canary
+    if written is None:
+        return None
+    promises = promises_of(service.slo)
+    return Canary(
+        share=written.share.fraction,
+        duration_s=written.duration,
+        slower=written.slower.fraction,
+        targets=tuple((str(one.metric), one.statistic, one.target_s) for one in promises),
     )
 
 

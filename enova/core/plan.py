@@ -26,6 +26,7 @@ class Verb(StrEnum):
     START = "start"
     RESTART = "restart"
     REPLACE = "replace"
+    JUDGE = "judge"
     ROUTE = "route"
     UNROUTE = "unroute"
     REMOVE = "remove"
@@ -36,10 +37,19 @@ SYMBOLS = {
     Verb.START: "+",
     Verb.RESTART: "±",
     Verb.REPLACE: "±",
+    Verb.JUDGE: "?",
     Verb.ROUTE: "~",
     Verb.UNROUTE: "~",
     Verb.REMOVE: "-",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A new replica on trial, and the old one in whose place it is."""
+
+    launch: Launch
+    old: Instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,10 @@ class Action:
     """Whether the old instance has to go before the new one can come."""
     impact: str = ""
     """What users of the service notice, in words; empty if nothing."""
+    held: bool = False
+    """Whether the old instance is only put down, to come back if the new one does worse."""
+    trials: tuple[Trial, ...] = ()
+    """For JUDGE: what is on trial."""
     worker_url: str | None = None
     """For UNROUTE: the worker that is not there any more."""
     policy: RolloutPolicy = field(default_factory=RolloutPolicy)
@@ -131,9 +145,9 @@ class Plan:
             return "In sync: nothing to do" if self.exit_code == 0 else "Plan: nothing will be done"
         count = Counter(action.verb for action in self.actions)
         words = {Verb.CREATE: "create", Verb.REPLACE: "replace", Verb.REMOVE: "remove"}
-        rest = {Verb.START: "start", Verb.RESTART: "restart", Verb.ROUTE: "route", Verb.UNROUTE: "unroute"}
         parts = [f"{count[verb]} to {word}" for verb, word in words.items()]
-        parts += [f"{count[verb]} to {word}" for verb, word in rest.items() if count[verb]]
+        rest = (Verb.START, Verb.RESTART, Verb.JUDGE, Verb.ROUTE, Verb.UNROUTE)
+        parts += [f"{count[verb]} to {verb}" for verb in rest if count[verb]]
         return f"Plan: {', '.join(parts)}"
 
     def expecting(self, start_up_s: Mapping[str, float]) -> Plan:

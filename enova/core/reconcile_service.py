@@ -1,13 +1,14 @@
 """The difference for one service, slot by slot.
 
 Waves: 0 the gateway and the remains of dead instances, 1 what is missing, 2 and up replacements in the steps the
-rollout allows, and last what is not wanted any more. A later wave is begun only when the earlier one succeeded.
+rollout allows, and last what is not wanted any more. A later wave is begun only when the earlier one succeeded: so
+what follows a canary is not, if that does worse.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -16,8 +17,9 @@ from enova.core.fingerprint import Change, Settings, fingerprint_of, instance_na
 from enova.core.gpu_pool import GpuPool
 from enova.core.launch import Launch, Role
 from enova.core.observed import Health, Instance, Routes, State
-from enova.core.plan import Action, Note, Verb
+from enova.core.plan import Action, Note, Trial, Verb
 from enova.core.slots import choose, field_changes
+from enova.core.spec.units import Duration
 
 GATEWAY_WAVE, CREATE_WAVE, REPLACE_WAVE = 0, 1, 2
 
@@ -72,6 +74,10 @@ class _ServiceReconciler:
         self.diff = ServiceDiff(notes=list(desired.notes))
         self.leftovers: list[tuple[Instance, str]] = []
         self.replacements: list[_Replacement] = []
+        self.serving = 0
+        """Slots in which what is wanted serves already."""
+        self.held: list[Trial] = []
+        """Canaries that serve and were not judged: what they stand in for is still there."""
         self.without_gpus: list[Launch] = []
 
     def run(self, found: list[Instance]) -> ServiceDiff:
@@ -92,7 +98,7 @@ class _ServiceReconciler:
         for slot in sorted(slots):
             cause = f"{desired.replicas} replicas wanted" if desired.replicas != 1 else "1 replica wanted"
             self.leftovers += [(instance, cause) for instance in slots[slot]]
-        self._replace()
+        self._roll_out()
         if self.without_gpus:
             diff.refusals.append(self.pool.refusal(self.without_gpus, desired))
         self._remove_leftovers()
@@ -153,7 +159,8 @@ class _ServiceReconciler:
         kept = found.kept
         serves = kept.state is State.RUNNING and kept.worker_url in routed
         if serves:
-            self.leftovers += [(instance, f"replaced by {kept.name}") for instance in found.others]
+            self.serving += 1
+            self._replaced(launch.place(devices=kept.devices), kept, found.others)
             if kept.id in self.hung:
                 self._restart(launch.place(devices=kept.devices), kept)
             elif kept.health is Health.UNHEALTHY:
@@ -177,6 +184,13 @@ class _ServiceReconciler:
             starting = kept.health is not Health.HEALTHY
             cause = "still starting" if starting else "the gateway does not route to it"
             self._add(Verb.ROUTE, CREATE_WAVE, cause, launch=launch, new=kept)
+
+    def _replaced(self, launch: Launch, kept: Instance, others: tuple[Instance, ...]) -> None:
+        """Of what a canary stands in for, the best stays until it is judged."""
+        if self.desired.rollout.canary and others and others[0].state is State.EXITED:
+            self.held.append(Trial(launch, others[0]))
+            others = others[1:]
+        self.leftovers += [(instance, f"replaced by {kept.name}") for instance in others]
 
     def _restart(self, launch: Launch, hung: Instance) -> None:
         """One after the other: should all be thought to hang, the others serve on if they do not."""
@@ -202,36 +216,57 @@ class _ServiceReconciler:
         )
         return False
 
-    def _replace(self) -> None:
+    def _roll_out(self) -> None:
+        """Replace what is not as wanted: all of it, or a canary first, and the rest once that was judged."""
+        canary, replicas, left = self.desired.rollout.canary, self.desired.replicas, self.replacements
+        more = max(0, canary.count(replicas) - self.serving) if canary else 0
+        first, rest = left[:more], left[more:]
+        if canary is None or not rest or not (first or self.held):
+            if canary and left and replicas == 1:
+                message = "1 replica: there is none to compare a canary with"
+                self.diff.notes.append(Note(self.desired.service, message))
+            self.leftovers += [(trial.old, "its canary was judged") for trial in self.held]
+            self._replace(left, REPLACE_WAVE)
+            return
+        self._replace(first, REPLACE_WAVE, held=True)
+        added = [one for one in self.diff.actions if one.held and one.launch and one.old]
+        trials = [*self.held, *(Trial(one.launch, one.old) for one in added if one.launch and one.old)]
+        wave = max([REPLACE_WAVE, *(one.wave + 1 for one in added)])
+        share = f"{len(trials)} of {replicas} replicas for {Duration(canary.duration_s)}"
+        self._add(Verb.JUDGE, wave, f"on trial: {share}, beside {len(rest)} old", trials=tuple(trials))
+        self._replace(rest, wave + 1)
+
+    def _replace(self, items: Sequence[_Replacement], first_wave: int, *, held: bool = False) -> None:
         """Spread replacements over waves, new one first wherever there is room for both."""
         policy, replicas = self.desired.rollout, self.desired.replicas
         surged = stopped = 0
         # GPUs come free only when the wave that takes their replica down is through, and only to this service.
         freed: list[tuple[int, tuple[str, ...]]] = []
-        for item in self.replacements:
+        for item in items:
             alive = item.old.state is State.RUNNING
             if alive and policy.surge:
-                wave = REPLACE_WAVE + surged // policy.surge
+                wave = first_wave + surged // policy.surge
                 room = self.pool.take(item.launch.gpus, self.desired)
                 if room is None and freed:
                     freed_in, room = freed.pop(0)
                     wave = max(wave, freed_in + 1)
                 if room is not None:
                     surged += 1
-                    if len(item.old.devices) == item.launch.gpus > 0:
+                    # What is held keeps its own: it may come back.
+                    if len(item.old.devices) == item.launch.gpus > 0 and not held:
                         freed.append((wave, item.old.devices))
-                    self._swap(item, wave, room)
+                    self._swap(item, wave, room, held=held and alive)
                     continue
             devices = self.pool.take(item.launch.gpus, self.desired, also=item.old.devices)
             if devices is None:
                 self.without_gpus.append(item.launch)
                 continue
-            wave = REPLACE_WAVE + stopped // max(1, policy.max_unavailable) if alive else CREATE_WAVE
+            wave = first_wave + stopped // max(1, policy.max_unavailable) if alive else CREATE_WAVE
             stopped += alive
             why = "no spare GPU: " if policy.surge else ""
             serving = "no replica serves" if replicas == 1 else f"{replicas - 1} of {replicas} replicas serve"
             impact = f"{why}{serving} until the new one is ready" if alive else ""
-            self._swap(item, wave, devices, stop_first=True, impact=impact)
+            self._swap(item, wave, devices, stop_first=True, impact=impact, held=held and alive)
 
     def _swap(
         self,
@@ -241,6 +276,7 @@ class _ServiceReconciler:
         *,
         stop_first: bool = False,
         impact: str = "",
+        held: bool = False,
     ) -> None:
         self._add(
             Verb.REPLACE,
@@ -251,6 +287,7 @@ class _ServiceReconciler:
             changes=item.changes,
             stop_first=stop_first,
             impact=impact,
+            held=held,
         )
 
     def _remove_leftovers(self) -> None:
@@ -278,12 +315,15 @@ class _ServiceReconciler:
         stop_first: bool = False,
         impact: str = "",
         worker_url: str | None = None,
+        held: bool = False,
+        trials: tuple[Trial, ...] = (),
     ) -> None:
-        target = launch.target if launch else old.target if old else f"{self.desired.service}@gateway"
+        other = "canary" if verb is Verb.JUDGE else "gateway"
+        target = launch.target if launch else old.target if old else f"{self.desired.service}@{other}"
         action = Action(
             verb=verb, target=target, service=self.desired.service, cause=cause, wave=wave, changes=changes,
             launch=launch, new=new, old=old, stop_first=stop_first, impact=impact, worker_url=worker_url,
-            policy=self.desired.rollout,
+            held=held, trials=trials, policy=self.desired.rollout,
         )  # fmt: skip
         self.diff.actions.append(action)
 

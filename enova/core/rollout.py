@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from enova.core.canary import Canary
 from enova.core.launch import Launch, Role
 from enova.core.observed import Instance, State
 
@@ -47,6 +48,8 @@ class RolloutPolicy:
     """How long one that replaces another has to stay up, without traffic, before it is routed to."""
     drain_timeout_s: float = 30.0
     stop_timeout_s: float = 30.0
+    canary: Canary | None = None
+    """How new replicas are tried before the rest follows; None: they are not."""
     probe_prompt: str = "Hello"
     probe_max_tokens: int = 4
     probe_timeout_s: float = 60.0

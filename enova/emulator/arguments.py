@@ -49,6 +49,12 @@ class Settings:
     """How long it takes before it listens."""
     crash_after_s: float | None = None
     """How long after its start it ends with an error; None: it does not."""
+    failing: float = 0.0
+    """Share of the requests it answers with an error of its own, 0 to 1."""
+    metrics_delay_s: float = 0.0
+    """How long /metrics takes to answer."""
+    metrics_garbage: bool = False
+    """Whether /metrics answers with what nobody can read."""
     ignored: tuple[str, ...] = ()
     """Names of arguments that mean something to vLLM only."""
 
@@ -92,6 +98,9 @@ def parse(words: Sequence[str], *, api_key: str | None = None) -> Settings:
         speed=known.speed,
         start_up_s=known.start_up,
         crash_after_s=known.crash_after,
+        failing=known.failing,
+        metrics_delay_s=known.metrics_delay,
+        metrics_garbage=known.metrics_garbage,
         ignored=ignored,
     )
     try:
@@ -137,6 +146,17 @@ def _parser() -> argparse.ArgumentParser:
     emulated.add_argument(
         "--crash-after", type=_seconds, metavar="S", help="end with an error so many seconds after it listens"
     )
+    emulated.add_argument(
+        "--failing",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="answer this share with 500, 0 to 1",
+    )
+    emulated.add_argument(
+        "--metrics-delay", type=_seconds, default=0.0, metavar="S", help="seconds until /metrics answers"
+    )
+    emulated.add_argument("--metrics-garbage", action="store_true", help="/metrics answers what nobody can read")
     same = parser.add_argument_group("as for vLLM")
     for name in VALUES + EXTRA_VALUES:
         same.add_argument(*_flags(name), dest=name, type=_value, metavar="VALUE")
@@ -162,6 +182,13 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < math.inf:
         raise ValueError
     return seconds
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, got {text}")
+    return share
 
 
 def _factor(text: str) -> float:

@@ -102,11 +102,23 @@ class Metrics:
         )
         self.waiting_for = {reason: waiting.labels(**self._labels, reason=reason) for reason in WAITING_REASONS}
 
+        # Not vLLM's own, but of the library it counts its answers with.
+        self._answers = Counter(
+            "http_requests",
+            "Requests answered.",
+            ["handler", "method", "status"],
+            registry=self._registry,
+        )
+
         labels = {name: str(value) for name, value in cache._asdict().items()}
         info = Gauge(
             "vllm:cache_config_info", "The cache's settings.", ["engine", *labels], registry=self._registry
         )
         info.labels(engine="0", **labels).set(1)
+
+    def answered(self, handler: str, status: int) -> None:
+        """Count an answer by its class of status."""
+        self._answers.labels(handler, "POST", f"{status // 100}xx").inc()
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 import secrets
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -86,6 +87,22 @@ def application(settings: Settings) -> Starlette:
     )
     models = replies.models(settings.names, settings.model, length, int(time()))
 
+    chance = random.Random(settings.seed)  # noqa: S311 - not for secrets
+
+    told = JSONResponse(replies.error(BadRequest("it was told to fail", status=500)), status_code=500)
+
+    def counted(endpoint: Endpoint) -> Endpoint:
+        async def answer(request: HttpRequest) -> Response:
+            try:
+                response = await endpoint(request) if chance.random() >= settings.failing else told
+            except BadRequest as problem:
+                metrics.answered(request.url.path, problem.status)
+                raise
+            metrics.answered(request.url.path, response.status_code)
+            return response
+
+        return answer
+
     async def completions(request: HttpRequest) -> Response:
         return await _answer("text_completion", requests.completion(await _body(request), limits), request, engine)
 
@@ -102,14 +119,17 @@ def application(settings: Settings) -> Starlette:
         return JSONResponse({"version": f"{VLLM_VERSION}+emulated.by.enova.{__version__}"})
 
     async def exposition(_: HttpRequest) -> Response:
+        await asyncio.sleep(settings.metrics_delay_s)
         engine.look()
+        if settings.metrics_garbage:
+            return Response(b"\x00{ what? } vllm:num_requests_running NaN+\n")
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     locked = _lock(settings.api_keys)
     return Starlette(
         routes=[
-            Route("/v1/completions", locked(completions), methods=["POST"]),
-            Route("/v1/chat/completions", locked(chat), methods=["POST"]),
+            Route("/v1/completions", counted(locked(completions)), methods=["POST"]),
+            Route("/v1/chat/completions", counted(locked(chat)), methods=["POST"]),
             Route("/v1/models", locked(served)),
             Route("/health", health),
             Route("/ping", health, methods=["GET", "POST"]),

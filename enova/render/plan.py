@@ -17,7 +17,9 @@ from enova.render.outlook import outlook_markdown, outlook_text, total_text
 STYLES = {
     Verb.CREATE: "green",
     Verb.START: "green",
+    Verb.RESTART: "yellow",
     Verb.REPLACE: "yellow",
+    Verb.JUDGE: "cyan",
     Verb.ROUTE: "cyan",
     Verb.UNROUTE: "cyan",
     Verb.REMOVE: "red",

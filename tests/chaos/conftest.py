@@ -12,7 +12,8 @@ from tests.e2e.conftest import enova
 
 __all__ = ["enova"]
 
-ROWS: list[tuple[str, Load]] = []
+HEADINGS = f"{'ANSWERED':>9} {'STREAMED':>9} {'FAILED':>7} {'CUT':>5} {'SECONDS':>8}  SCENARIO"
+PROPERTY = "load"
 
 
 @pytest.fixture
@@ -20,20 +21,31 @@ def load(request: pytest.FixtureRequest) -> Callable[[str], AbstractContextManag
     @contextmanager
     def on(url: str) -> Iterator[Load]:
         load = Load(url)
-        ROWS.append((request.node.name, load))
-        with load:
-            yield load
+        try:
+            with load:
+                yield load
+        finally:
+            # A report takes this along, from whichever process the test ran in.
+            figures = (load.answered, load.streamed, len(load.failures), len(load.cut), load.took_s)
+            request.node.user_properties.append((PROPERTY, figures))
 
     return on
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not ROWS:
+    reports = [
+        one for found in terminalreporter.stats.values() for one in found if hasattr(one, "user_properties")
+    ]
+    rows = [
+        (*figures, one.head_line)
+        for one in reports
+        for name, figures in one.user_properties
+        if name == PROPERTY and one.when == "call"
+    ]
+    if not rows:
         return
     terminalreporter.section("chaos: what became of the load")
-    terminalreporter.line(f"{'ANSWERED':>9} {'STREAMED':>9} {'FAILED':>7} {'CUT':>5} {'SECONDS':>8}  SCENARIO")
-    for name, load in ROWS:
-        terminalreporter.line(
-            f"{load.answered:9} {load.streamed:9} {len(load.failures):7} {len(load.cut):5} {load.took_s:8.1f}  "
-            + name.removeprefix("test_").replace("_", " ")
-        )
+    terminalreporter.line(HEADINGS)
+    for answered, streamed, failed, cut, took_s, test in rows:
+        scenario = str(test).removeprefix("test_").replace("_", " ")
+        terminalreporter.line(f"{answered:9} {streamed:9} {failed:7} {cut:5} {took_s:8.1f}  {scenario}")

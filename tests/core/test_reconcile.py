@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from enova.core.observed import Health, Look, State, Unknown
+from enova.core.canary import Canary
+from enova.core.desired import Desired
+from enova.core.launch import Role
+from enova.core.observed import Health, Instance, Look, State, Unknown
 from enova.core.reconcile import reconcile, removal
 from tests.staging import desired, gateway, gpus, instance, observed, replica, running
 
@@ -397,3 +401,84 @@ def test_how_long_users_notice_is_said_where_it_is_known() -> None:
     ]
     assert plan.expecting({"chat": 2.0}).actions[0].impact.endswith(", about 2 s")
     assert plan.expecting({"code": 2.0}) == plan
+
+
+TRIED = {"canary": Canary(share=0.25, duration_s=600)}
+FOUR = desired(replicas=4, replica={"gpus": 1}, rollout=TRIED)
+NEW = desired(replicas=4, replica={"gpus": 1, "args": {"max_num_seqs": 16}}, rollout=TRIED)
+
+
+def on_gpus(service: Desired, *changed: Instance) -> list[Instance]:
+    """Return all instances of a service, each replica on a GPU of its own, with some in other shape."""
+    placed = [
+        replace(one, devices=(f"GPU-{one.slot}",)) if one.role is Role.REPLICA else one for one in running(service)
+    ]
+    names = {one.name for one in changed}
+    return [*(one for one in placed if one.name not in names), *changed]
+
+
+def test_a_canary_is_judged_before_the_rest_follows() -> None:
+    plan = reconcile([NEW], observed(*on_gpus(FOUR), gpus=gpus(8)))
+
+    lines = [(action.wave, str(action).split(";")[0], action.held) for action in plan.actions]
+    assert lines == [
+        (2, "± replace chat#0: settings changed", True),
+        (3, "? judge chat@canary: on trial: 1 of 4 replicas for 10m, beside 3 old", False),
+        (4, "± replace chat#1: settings changed", False),
+        (5, "± replace chat#2: settings changed", False),
+        (6, "± replace chat#3: settings changed", False),
+    ]
+    (judge,) = (action for action in plan.actions if action.trials)
+    assert [(trial.launch.target, trial.old.target) for trial in judge.trials] == [("chat#0", "chat#0")]
+    assert plan.summary == "Plan: 0 to create, 4 to replace, 0 to remove, 1 to judge"
+
+
+def test_the_gpu_of_what_a_canary_stands_in_for_is_given_to_nobody_else() -> None:
+    plan = reconcile([NEW], observed(*on_gpus(FOUR), gpus=gpus(5)))
+
+    first, second, *_ = (action.launch for action in plan.actions if action.launch)
+    assert first.devices != ("GPU-0",)
+    assert second.devices == ("GPU-1",), "there was no other: it is stopped first"
+
+
+def trial_under_way(**changes: Any) -> list[Instance]:
+    new = replace(running(NEW)[1], devices=("GPU-7",))
+    old = next(one for one in on_gpus(FOUR) if one.target == "chat#0")
+    return on_gpus(FOUR, new, replace(old, **({"state": State.EXITED, "url": None, "worker_url": None} | changes)))
+
+
+def test_a_trial_that_was_broken_off_is_made_anew() -> None:
+    plan = reconcile([NEW], observed(*trial_under_way(), gpus=gpus(8)))
+
+    assert [str(action).split(":")[0] for action in plan.actions] == [
+        "? judge chat@canary",
+        "± replace chat#1",
+        "± replace chat#2",
+        "± replace chat#3",
+    ]
+
+
+def test_after_a_trial_the_rest_is_not_judged_again() -> None:
+    judged = [one for one in trial_under_way() if one.state is State.RUNNING]
+
+    plan = reconcile([NEW], observed(*judged, gpus=gpus(8)))
+
+    assert [action.verb for action in plan.actions] == ["replace"] * 3
+
+
+def test_a_rollback_in_mid_trial_needs_none() -> None:
+    plan = reconcile([FOUR], observed(*trial_under_way(), gpus=gpus(8)))
+
+    assert [str(action).split(";")[0] for action in plan.actions] == [
+        "± replace chat#0: settings changed, its replacement is not serving yet"
+    ]
+
+
+def test_one_replica_alone_has_nothing_to_be_compared_with() -> None:
+    canary = {"canary": Canary(share=0.25, duration_s=600)}
+    now, wanted = desired(replicas=1), desired(replicas=1, replica={"args": {"max_num_seqs": 16}}, rollout=canary)
+
+    plan = reconcile([wanted], observed(*running(now)))
+
+    assert [action.verb for action in plan.actions] == ["replace"]
+    assert [note.message for note in plan.notes] == ["1 replica: there is none to compare a canary with"]

@@ -103,7 +103,14 @@ def test_it_can_be_told_to_start_slowly_and_to_crash() -> None:
     assert (parse(["m"]).start_up_s, parse(["m"]).crash_after_s) == (0.0, None)
 
 
-@pytest.mark.parametrize("option", ["--start-up", "--crash-after"])
+def test_metrics_can_be_made_to_fail_as_rehearsals_need_it() -> None:
+    settings = parse(["m", "--metrics-delay", "30", "--metrics-garbage", "--failing", "0.5"])
+
+    assert (settings.metrics_delay_s, settings.metrics_garbage, settings.failing) == (30.0, True, 0.5)
+    assert (parse(["m"]).metrics_delay_s, parse(["m"]).metrics_garbage) == (0.0, False)
+
+
+@pytest.mark.parametrize("option", ["--start-up", "--crash-after", "--metrics-delay"])
 @pytest.mark.parametrize("value", ["-1", "inf", "nan", "soon"])
 def test_a_time_for_that_has_to_be_one(option: str, value: str) -> None:
     with pytest.raises(SystemExit):

@@ -36,7 +36,9 @@ def series(family: Metric) -> set[tuple[str, frozenset[tuple[str, str]]]]:
 
 
 CACHE = Cache(num_gpu_blocks=1360, kv_cache_size_tokens=21_760)
-EMULATED = families(Metrics(model_name="tiny", cache=CACHE).text().decode())
+ONE = Metrics(model_name="tiny", cache=CACHE)
+ONE.answered("/v1/completions", 200)
+EMULATED = families(ONE.text().decode())
 VLLM = families(REAL.read_text(encoding="utf-8"))
 
 

@@ -28,6 +28,8 @@ class Look:
     """Latencies in seconds by the names of `Metric`, of all its engines together."""
     started_s: float | None = None
     """When its process started, if it says so."""
+    errors: float | None = None
+    """Requests it has answered with an error of its own (5xx), if it says so."""
 
 
 class Window(NamedTuple):
@@ -42,6 +44,8 @@ class Window(NamedTuple):
     finished_output_tokens: float
     """Of the requests that finished."""
     histograms: Mapping[str, Histogram]
+    errors: float | None = None
+    """Answers with an error of its own; None: it does not tell."""
 
 
 def window_of(before: Look, after: Look) -> Window | Unknown:
@@ -65,6 +69,7 @@ def window_of(before: Look, after: Look) -> Window | Unknown:
         output_tokens=sum(known(span.output_tokens) for span in spans),
         finished_output_tokens=sum(known(span.finished_output_tokens) for span in spans),
         histograms=histograms,
+        errors=None if after.errors is None else max(0.0, after.errors - (before.errors or 0.0)),
     )
 
 
@@ -76,7 +81,7 @@ def measurement_of(
     if not requests:
         return None
     try:
-        latencies = _latencies(windows)
+        latencies = latencies_of(windows)
     except ValueError as error:
         return Unknown(f"its replicas cannot be added up: {error}")
     rates = {
@@ -106,8 +111,11 @@ def _grown(before: Look, after: Look) -> dict[str, Histogram]:
     return {name: now - then for name, (now, then) in found.items() if now.edges == then.edges}
 
 
-def _latencies(windows: Sequence[Window]) -> dict[str, Measured]:
-    """Return mean and percentiles of every latency that all replicas tell; of those without a value, nothing."""
+def latencies_of(windows: Sequence[Window]) -> dict[str, Measured]:
+    """Return mean and percentiles of every latency that all replicas tell; of those without a value, nothing.
+
+    Different buckets are a ValueError.
+    """
     shared = set.intersection(*(set(window.histograms) for window in windows))
     figures = {}
     for metric in sorted(shared):

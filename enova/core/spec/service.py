@@ -140,6 +140,18 @@ class Probe(Section):
     timeout: PositiveDuration = key("How long the answer may take.", "1m", Duration(60))
 
 
+class Canary(Section):
+    """How new replicas are tried beside old ones before the rest follows."""
+
+    share: Percent = key("How many of the replicas are tried; at least one.", "10%", Percent(10))
+    duration: PositiveDuration = key(
+        "For how long they are compared with the others, by SLOs and errors.", "10m", Duration(600)
+    )
+    slower: Percent = key(
+        "By how much they may be slower where no SLO says what is slow enough.", "20%", Percent(20)
+    )
+
+
 class Rollout(Section):
     """How old replicas give way to new ones."""
 
@@ -151,6 +163,7 @@ class Rollout(Section):
     settle: Duration = key(
         "How long a replica that replaces another has to stay up before it gets traffic.", "15s", Duration(15)
     )
+    canary: Canary | None = key("Try a share of the replicas before the rest follows.", {"share": "25%"})
     drain_timeout: Duration = key("How long running requests may go on before a stop.", "30s", Duration(30))
     stop_timeout: Duration = key("How long a replica may take to stop before it is killed.", "30s", Duration(30))
     probe: Probe = section("The request a new replica has to answer first.", Probe, {"prompt": "Say hello."})
