@@ -47,6 +47,9 @@ def carry_out(action: Action, context: Context, *, report: Report) -> None:
         return
     if action.worker_url:
         _unroute(context, action.service, action.worker_url)
+    if action.verb is Verb.START and action.new and action.new.role is Role.REPLICA:
+        # What is down takes requests until it is off the list: those that are tried again must find another.
+        _unroute(context, action.service, action.new.worker_url)
     routed = _workers(action.old, context) if action.stop_first else frozenset()
     if action.old and action.stop_first:
         _put_down(action, action.old, put_down(action.old), context, report)

@@ -65,9 +65,11 @@ def watch(
     """Keep what runs as the specs say: on every change of them, and of what runs.
 
     It never asks: what is in the folder or on the branch holds. One broken spec is told, and leaves its service as
-    it was; a version that does not serve is taken back and not tried again until its spec changes. SIGTERM or
-    Ctrl-C finishes the steps under way and leaves everything serving (twice: gives them up; three times: ends at
-    once). SIGHUP, or POST /hook, has it look now; SIGUSR1 writes what its threads do to stderr. Of two on the same specs, one acts and the other waits.
+    it was; a version that does not serve is taken back and not tried again until its spec changes. Of two on the
+    same specs, one acts and the other waits.
+
+    SIGTERM or Ctrl-C finishes the steps under way and leaves all serving (twice: gives them up; three times:
+    ends at once). SIGHUP, or POST /hook, has it look now; SIGUSR1 writes what its threads do to stderr.
 
     \b
     Examples:
@@ -81,14 +83,14 @@ def watch(
     from enova.watch.systemd import notify
 
     session = session_of(ctx)
-    # To see from outside what a loop does that does not turn.
-    faulthandler.register(signal.SIGUSR1)
     specs = _specs(source, session, poll_s=_at_least(1.0, "--poll", poll))
     daemon = _daemon(
         session, specs, _at_least(0.1, "--interval", interval), inventory, prune=prune, advisory=advisory
     )
     at = _address(listen)
     base = place(session.settings.state_dir, specs.name, advisory=advisory)
+    # To see from outside what a loop does that does not turn.
+    faulthandler.register(signal.SIGUSR1)
     with ExitStack() as stack:
         stack.enter_context(_signals(daemon))
         leads = _Leads(daemon, session)

@@ -26,9 +26,11 @@ DEFAULTS: Mapping[str, ArgValue] = MappingProxyType(
         # router's 60 s and 3 successes the whole service would be out that long.
         "cb_timeout_duration_secs": 10,
         "cb_success_threshold": 1,
-        # Attempts, the first included: enough to outlive a killed replica. A request that crashes its engine is
-        # tried on the next one too, so this is also how many replicas one request can take down.
-        "retry_max_retries": 3,
+        # Attempts, the first included, and the first pause: the last attempt comes about 1 s after the first, when
+        # a daemon has taken a killed replica off the list. A request that crashes its engine is tried on the next
+        # one too, so this is also how many replicas one request can take down.
+        "retry_max_retries": 4,
+        "retry_initial_backoff_ms": 200,
         # With the router's 30 s, one pause could outlast the patience of a client.
         "retry_max_backoff_ms": MAX_BACKOFF_MS,
         # Replicas are added once they have generated; 600 s of waiting for one that died since would only block.

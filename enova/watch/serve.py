@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -52,10 +53,11 @@ def served(
         Starlette(routes=routes), host=host, port=port, log_config=None, access_log=False, lifespan="off"
     )
     try:
-        listening = config.bind_socket()
-    except (OSError, SystemExit) as error:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
         raise EnovaError(
-            f"{host}:{port} cannot be listened on", hint="choose another with --listen, or none with --listen none"
+            f"{host}:{port} cannot be listened on: {error.strerror or error}",
+            hint="choose another with --listen, or none with --listen none",
         ) from error
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), name="serve", daemon=True)

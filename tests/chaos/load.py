@@ -70,8 +70,10 @@ class Load:
         last, began = "", False
         try:
             with client.stream("POST", "/completions", json=request) as answer:
+                # From here on it is not tried again elsewhere: engines answer before they have the first token.
+                began = answer.status_code == httpx.codes.OK
                 for line in answer.iter_lines():
-                    last, began = line or last, True
+                    last = line or last
         except httpx.HTTPError as error:
             self._note(self.cut if began else self.failures, repr(error))
             return

@@ -14,9 +14,9 @@ from enova.core.spec.gateway import Gateway
 class Retries(NamedTuple):
     """What the router does about a replica that fails; as Enova sets vllm-router (docs/gateway.md)."""
 
-    attempts: int = 3
+    attempts: int = 4
     """The first included. Answers that have begun are not tried again if they are streamed."""
-    first_pause_s: float = 0.05
+    first_pause_s: float = 0.2
     longest_pause_s: float = 2.0
     growth: float = 1.5
     jitter: float = 0.2
