@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -32,6 +33,7 @@ scaling: {{min: {replicas}}}
 gateway: {{port: {port}}}
 rollout: {{settle: 0s, drain_timeout: 5s, stop_timeout: 5s}}
 """
+HEADINGS = f"{'MINUTE':>7} {'RSS MiB':>8} {'FILES':>6} {'THREADS':>8} {'LOOK s':>7} {'LOOKS':>6} {'EDITS':>6}"
 SAMPLE_S = 10.0
 UP_S = 900.0
 
@@ -69,7 +71,9 @@ def main() -> int:
     return _verdict(samples)
 
 
-def _soak(watch: Watch, port: int, known: argparse.Namespace, edit: object) -> list[tuple[float, int, int, float]]:
+def _soak(
+    watch: Watch, port: int, known: argparse.Namespace, edit: Callable[[], None]
+) -> list[tuple[float, int, int, float]]:
     daemon = psutil.Process(watch.pid)
     samples: list[tuple[float, int, int, float]] = []
     print(
@@ -79,7 +83,7 @@ def _soak(watch: Watch, port: int, known: argparse.Namespace, edit: object) -> l
     began, edits, looks, took_s = time.monotonic(), 0, 0.0, 0.0
     next_edit = next_line = began
     while (now := time.monotonic()) < began + known.minutes * 60:
-        if now >= next_edit and callable(edit):
+        if now >= next_edit:
             next_edit = now + known.edit_every
             edit()
             edits += 1

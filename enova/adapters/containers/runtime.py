@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +33,7 @@ LOOK_TIMEOUT_S = 10
 ACT_TIMEOUT_S = 120
 """Removing a large container on a slow disk can take minutes; looking at it cannot."""
 CONFLICT_TIMEOUT_S = 10
-EVENTS_S = 4
-"""How long one stream of the engine's events goes on."""
+ENDINGS_POLL_S = 1.0
 POLL_S = 0.1
 
 
@@ -127,21 +125,20 @@ class DockerRuntime:
             self._engine.put_archive(instance_id, ROUTES_FOLDER, images.archive({ROUTES_FILE: content}))
 
     def endings(self, stopped: Callable[[], bool]) -> Iterator[str]:
-        """Yield the name of each container of ours that ends or is removed from now on, until `stopped()`."""
-        filters = {
-            "type": ["container"],
-            "event": ["die", "destroy"],
-            "label": [f"{key}={value}" for key, value in OWNER.items()],
-        }
-        with looking(self.where), closing(self._client(EVENTS_S + LOOK_TIMEOUT_S, self._api_version)) as client:
-            since = int(time.time())
-            while not stopped():
-                # Whole seconds, each seen once more by the next: what is told twice does no harm.
-                until = since + EVENTS_S
-                for event in client.events(since=since, until=until, filters=filters, decode=True):
-                    yield str(event["Actor"]["Attributes"].get("name", ""))
-                # By a clock that was set back, the engine's time may not have come yet, or be long over.
-                since = min(until, int(time.time()))
+        """Yield the name of each container of ours that ends or is removed from now on, until `stopped()`.
+
+        The engine's own stream of events would tell sooner, but each one that ends leaves its connection open.
+        """
+        running = self._running()
+        while not stopped():
+            time.sleep(ENDINGS_POLL_S)
+            before, running = running, self._running()
+            yield from sorted(before - running)
+
+    def _running(self) -> set[str]:
+        ours = [f"{key}={value}" for key, value in OWNER.items()]
+        found = self._list({"label": ours, "status": ["running"]}, stopped=False)
+        return {str(name).removeprefix("/") for item in found for name in item["Names"][:1]}
 
     def close(self) -> None:
         """Close the connections. Not needed at the end of a process."""
@@ -176,9 +173,9 @@ class DockerRuntime:
         address: Any = {"base_url": self._base_url} if self._base_url else kwargs_from_env()
         return docker.APIClient(**address, timeout=timeout_s, version=version)
 
-    def _list(self, filters: dict[str, list[str]] | None = None) -> list[dict[str, Any]]:
+    def _list(self, filters: dict[str, list[str]] | None = None, *, stopped: bool = True) -> list[dict[str, Any]]:
         with looking(self.where):
-            found: list[dict[str, Any]] = self._observer.containers(all=True, filters=filters)
+            found: list[dict[str, Any]] = self._observer.containers(all=stopped, filters=filters)
         return found
 
     def _own(self, name: str) -> str | None:
