@@ -2,7 +2,7 @@
 # Build the images the Docker tests run on, and with which the real engine can be tried on a CPU.
 #
 #   stack/images/build.sh                    all of them
-#   stack/images/build.sh emulator gateway   only these: base, vllm-cpu, gateway, emulator
+#   stack/images/build.sh emulator gateway   only these: base, vllm-cpu, gateway, emulator, daemon
 #
 # No image registry is needed: where none answers, the Debian base is made with debootstrap. With nothing changed a
 # build takes seconds. Behind a proxy with its own certificate authority, set SSL_CERT_FILE to its bundle.
@@ -20,7 +20,7 @@ main() {
   docker=$(buildkit_client)
   mkdir -p "$CONTEXTS"
   build_base
-  if [[ $# == 0 ]]; then set -- vllm-cpu gateway emulator; fi
+  if [[ $# == 0 ]]; then set -- vllm-cpu gateway emulator daemon; fi
   local image
   for image in "$@"; do
     case $image in
@@ -28,7 +28,8 @@ main() {
       vllm-cpu) build_vllm_cpu ;;
       gateway) build_gateway ;;
       emulator) build_emulator ;;
-      *) fail "no image called $image" "choose from: base vllm-cpu gateway emulator" ;;
+      daemon) build_daemon ;;
+      *) fail "no image called $image" "choose from: base vllm-cpu gateway emulator daemon" ;;
     esac
   done
 }
@@ -123,6 +124,16 @@ build_emulator() {
   # The name a spec with the emulated engine asks for by default.
   if [[ $TAG == test ]]; then names=(-t enova/emulator:latest); fi
   build emulator "$TAG" "less than a minute the first time" ${names[@]+"${names[@]}"}
+}
+
+build_daemon() {
+  local context=$CONTEXTS/daemon names=()
+  mkdir -p "$context"
+  cp stack/images/daemon/Dockerfile "$context/"
+  if [[ $TAG == test ]]; then names=(-t enova/daemon:latest); fi
+  # It holds the Enova that the emulator's image holds.
+  build daemon "$TAG" "less than a minute the first time" --build-arg "ENOVA=enova/emulator:$TAG" \
+    ${names[@]+"${names[@]}"}
 }
 
 # build NAME TAG HOW_LONG [DOCKER ARGUMENT…]: build the context of that name.

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,9 +16,18 @@ from typing import Self
 import psutil
 
 from enova.adapters.processes.alive import MARK
-from tests.e2e.command import Enova, eventually
+from tests.e2e.command import Enova, eventually, free_port
 
 CONVERGED_S = 60.0
+SPEC = """\
+metadata: {{name: {name}}}
+model: {{id: acme/tiny, served_names: [tiny]}}
+engine: {{kind: emulated, max_num_seqs: {seqs}{more}}}
+placement: {{runtime: {runtime}}}
+scaling: {{min: {replicas}}}
+gateway: {{port: {port}}}
+rollout: {{settle: {settle}, ready_timeout: {ready}, drain_timeout: 5s, stop_timeout: 5s{canary}}}
+"""
 
 
 class Watch:
@@ -102,6 +113,53 @@ def put(path: Path, text: str) -> None:
     new = path.with_name(f".{path.name}.new")
     new.write_text(text)
     new.replace(path)
+
+
+class Chat:
+    """A service of emulated replicas in a folder of specs."""
+
+    def __init__(
+        self, enova: Enova, name: str = "watched", *, runtime: str = "process", image: str | None = None
+    ) -> None:
+        self.enova, self.name, self.port, self.runtime = enova, name, free_port(), runtime
+        self.image = f", image: '{image}'" if image else ""
+        self.file = specs_folder(enova) / f"{name}.yaml"
+        enova.started.add(name)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def folder(self) -> str:
+        return str(self.file.parent)
+
+    def write(
+        self,
+        seqs: int = 8,
+        replicas: int = 2,
+        *,
+        settle: str = "0s",
+        ready: str = "60s",
+        more: str = "",
+        canary: str = "",
+    ) -> None:
+        words = {"settle": settle, "ready": ready, "more": self.image + more, "canary": canary}
+        numbers = {"seqs": seqs, "replicas": replicas, "port": self.port}
+        put(self.file, SPEC.format(name=self.name, runtime=self.runtime, **numbers, **words))
+
+    def pids(self) -> dict[str, int]:
+        """Return the process of each instance."""
+        told = {one["target"]: one["detail"] for one in self.enova.instances(self.name)}
+        return {target: int(words.removeprefix("pid ")) for target, words in told.items() if "pid" in words}
+
+
+@contextmanager
+def settled(chat: Chat, *options: str) -> Iterator[Watch]:
+    """A daemon that has brought everything up."""
+    with Watch(chat.enova, chat.folder, *options) as watch:
+        watch.says(f"{chat.name}: done")
+        yield watch
 
 
 def running(enova: Enova) -> Counter[str]:

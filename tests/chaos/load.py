@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
@@ -55,7 +57,9 @@ class Load:
 
     def _whole(self, client: httpx.Client) -> None:
         try:
-            answer = client.post("/completions", json={"model": "tiny", "prompt": "x", "max_tokens": TOKENS})
+            answer = client.post(
+                "/completions", json={"model": "tiny", "prompt": "x", "max_tokens": TOKENS, "ignore_eos": True}
+            )
         except httpx.HTTPError as error:
             self._note(self.failures, repr(error))
             return
@@ -66,7 +70,7 @@ class Load:
             self.answered += 1
 
     def _stream(self, client: httpx.Client) -> None:
-        request = {"model": "tiny", "prompt": "x", "max_tokens": TOKENS, "stream": True}
+        request = {"model": "tiny", "prompt": "x", "max_tokens": TOKENS, "ignore_eos": True, "stream": True}
         last, began = "", False
         try:
             with client.stream("POST", "/completions", json=request) as answer:
@@ -87,3 +91,14 @@ class Load:
         with self._lock:
             where.append(words)
         time.sleep(0.05)
+
+
+Loads = Callable[[str], AbstractContextManager[Load]]
+"""Put load on an endpoint for the duration, and have it in the table at the end."""
+
+
+def assert_unnoticed(load: Load) -> None:
+    """Every request was answered whole, and there were some."""
+    assert load.answered > 10, "there was no load"
+    assert load.streamed > 10, "there was no load"
+    assert (load.failures, load.cut) == ([], [])

@@ -21,18 +21,9 @@ import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.chaos.daemon import Watch, put, running, specs_folder
+from tests.chaos.daemon import Chat, Watch, running, specs_folder
 from tests.e2e.command import Enova, eventually, free_port
 
-SPEC = """\
-metadata: {{name: {name}}}
-model: {{id: acme/tiny, served_names: [tiny]}}
-engine: {{kind: emulated, max_num_seqs: {seqs}}}
-placement: {{runtime: process}}
-scaling: {{min: {replicas}}}
-gateway: {{port: {port}}}
-rollout: {{settle: 0s, drain_timeout: 5s, stop_timeout: 5s}}
-"""
 HEADINGS = f"{'MINUTE':>7} {'RSS MiB':>8} {'FILES':>6} {'THREADS':>8} {'LOOK s':>7} {'LOOKS':>6} {'EDITS':>6}"
 SAMPLE_S = 10.0
 UP_S = 900.0
@@ -47,27 +38,25 @@ def main() -> int:
     parser.add_argument("--edit-every", type=float, default=10, metavar="S")
     known = parser.parse_args()
     enova = Enova(Path(tempfile.mkdtemp(prefix="enova-soak-")))
-    names = [f"soak-{number:02}" for number in range(known.services)]
-    ports = {name: free_port() for name in names}
+    chats = [Chat(enova, f"soak-{number:02}") for number in range(known.services)]
     chance = random.Random(1)
+    for chat in chats:
+        chat.write(8, known.replicas)
 
-    def write(name: str, replicas: int) -> None:
-        text = SPEC.format(name=name, seqs=chance.randrange(4, 64), replicas=replicas, port=ports[name])
-        put(specs_folder(enova) / f"{name}.yaml", text)
+    def edit() -> None:
+        chance.choice(chats).write(chance.randrange(4, 64), chance.randrange(2, 7))
 
-    for name in names:
-        write(name, known.replicas)
     port = free_port()
     with Watch(enova, str(specs_folder(enova)), "--interval", "30s", "--listen", f"127.0.0.1:{port}") as watch:
         try:
             wanted = known.services * (known.replicas + 1)
             eventually(lambda: running(enova).total() == wanted, within_s=UP_S, what=f"{wanted} instances run")
-            samples = _soak(watch, port, known, lambda: write(chance.choice(names), chance.randrange(2, 7)))
+            samples = _soak(watch, port, known, edit)
             eventually(lambda: _in_sync(port), within_s=UP_S, what="all is in sync")
             print(f"in sync at the end: {running(enova).total()} instances run")
         finally:
             watch.end()
-            enova("delete", *names, "--yes")
+            enova("delete", *enova.started, "--yes")
     return _verdict(samples)
 
 

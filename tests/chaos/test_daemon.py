@@ -9,70 +9,21 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.daemon import Watch, assert_nothing_left_over, put, specs_folder
-from tests.chaos.load import Load
-from tests.e2e.command import Enova, eventually, free_port
+from tests.chaos.daemon import Chat, Watch, assert_nothing_left_over, settled
+from tests.chaos.load import Loads, assert_unnoticed
+from tests.e2e.command import Enova, eventually
 
 pytestmark = pytest.mark.slow
-
-Loads = Callable[[str], AbstractContextManager[Load]]
 
 KILLS = int(os.environ.get("ENOVA_CHAOS_KILLS", "12"))
 """How often the daemon is killed; 200 for the whole scenario."""
 
-SPEC = """\
-metadata: {{name: {name}}}
-model: {{id: acme/tiny, served_names: [tiny]}}
-engine: {{kind: emulated, max_num_seqs: {seqs}{more}}}
-placement: {{runtime: process}}
-scaling: {{min: {replicas}}}
-gateway: {{port: {port}}}
-rollout: {{settle: {settle}, ready_timeout: {ready}, drain_timeout: 5s, stop_timeout: 5s{canary}}}
-"""
 BAD = ", extra_args: {start_up: 600}"
-
-
-class Chat:
-    """A service of emulated replicas in a folder of specs."""
-
-    def __init__(self, enova: Enova, name: str = "watched") -> None:
-        self.enova, self.name, self.port = enova, name, free_port()
-        self.file = specs_folder(enova) / f"{name}.yaml"
-        enova.started.add(name)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    @property
-    def folder(self) -> str:
-        return str(self.file.parent)
-
-    def write(
-        self,
-        seqs: int = 8,
-        replicas: int = 2,
-        *,
-        settle: str = "0s",
-        ready: str = "60s",
-        more: str = "",
-        canary: str = "",
-    ) -> None:
-        words = {"settle": settle, "ready": ready, "more": more, "canary": canary}
-        put(self.file, SPEC.format(name=self.name, seqs=seqs, replicas=replicas, port=self.port, **words))
-
-    def pids(self) -> dict[str, int]:
-        """Return the process of each instance."""
-        details = {one["target"]: one["detail"] for one in self.enova.instances(self.name)}
-        return {
-            target: int(told.removeprefix("pid ")) for target, told in details.items() if told.startswith("pid ")
-        }
 
 
 @pytest.fixture
@@ -82,25 +33,11 @@ def chat(enova: Enova) -> Chat:
     return chat
 
 
-@contextmanager
-def settled(chat: Chat, *options: str) -> Iterator[Watch]:
-    """A daemon that has brought everything up."""
-    with Watch(chat.enova, chat.folder, *options) as watch:
-        watch.says(f"{chat.name}: done")
-        yield watch
-
-
 def fill(file: Path) -> None:
     """Write until there is no room left beside it."""
     with file.open("wb", buffering=0) as rest, suppress(OSError):
         while rest.write(b"x" * 1024):
             pass
-
-
-def assert_unnoticed(load: Load) -> None:
-    assert load.answered > 10, "there was no load"
-    assert load.streamed > 10, "there was no load"
-    assert (load.failures, load.cut) == ([], [])
 
 
 def test_changes_of_the_specs_are_rolled_out(enova: Enova, chat: Chat, load: Loads) -> None:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.load import Load
+from tests.chaos.load import Loads, assert_unnoticed
 from tests.e2e.command import Enova
 from tests.e2e.service import Service
 
 pytestmark = pytest.mark.slow
-
-Loads = Callable[[str], AbstractContextManager[Load]]
 
 
 @pytest.fixture
@@ -33,12 +29,6 @@ def edited(chat: Service, *changes: tuple[str, str], replicas: int = 2, max_num_
         text = text.replace(old, new)
     Path(spec).write_text(text)
     return spec
-
-
-def assert_unnoticed(load: Load) -> None:
-    assert load.answered > 10, "there was no load"
-    assert load.streamed > 10, "there was no load"
-    assert (load.failures, load.cut) == ([], [])
 
 
 def test_a_change_of_engine_arguments(enova: Enova, chat: Service, load: Loads) -> None:
