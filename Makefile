@@ -2,7 +2,7 @@
 # On a fresh machine `make demo` or `make test` is all it takes.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-coverage test-slow test-docker test-image chaos check fmt schema models \
+.PHONY: help setup demo test test-fast test-coverage test-slow test-docker test-image chaos soak check fmt schema models \
   bench accuracy accuracy-accept clean
 
 UV := stack/uv
@@ -37,11 +37,14 @@ test-coverage: setup  ## The same, and fail where branches are not covered; trac
 	$(RUN) pytest -n auto -m "not docker and not vllm and not slow" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 test-slow: setup  ## Run the command itself, many times, on local processes; and 10,000 broken specs
-	$(RUN) pytest -m slow --durations=10
+	$(RUN) pytest -n 2 -m slow --durations=10
 	ENOVA_FUZZ_EXAMPLES=10000 $(RUN) pytest tests/fuzz
 
 chaos: setup  ## Change, break and kill things under load on local processes, and print what became of the load
 	$(RUN) pytest tests/chaos
+
+soak: setup  ## Keep 50 services, 200 replicas (processes) for an hour while specs change; needs 16 GiB
+	$(RUN) python -m tests.chaos.soak
 
 test-docker: setup test-image models  ## Build the test images, and run the tests that need Docker
 	$(RUN) pytest -m "docker or vllm" --durations=10

@@ -82,7 +82,7 @@ class Daemon:
     _would: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.work = Work(self.world, self._progress)
+        self.work = Work(self.world, self._progress, self.wake.set)
         self._told = Told(lambda words: self.say(words))
         self._memory = Memory(self.specs, self.history, lambda file: self.knowledge().digest(file))
 
@@ -117,7 +117,6 @@ class Daemon:
     def tick(self) -> Report:
         """Look once, begin what is to be done, and return what there is to say of it."""
         wanted = self._memory.look()
-        self._told.standing((*wanted.problems, *wanted.unseen, wanted.refusal))
         self._call_off(wanted)
         self._waits, self._would = {}, {}
         unseen = list(wanted.unseen)
@@ -128,6 +127,7 @@ class Daemon:
                 self._remove(wanted)
         if not self.work.jobs():
             self._release()
+        self._told.standing((*wanted.problems, *unseen, wanted.refusal))
         report = self._report(wanted, tuple(dict.fromkeys(unseen)))
         self.report(report)
         return report
@@ -202,7 +202,7 @@ class Daemon:
         self.work.begin(job, lambda job, result, trouble: self._ended(job, result, trouble, origin))
 
     def _ended(self, job: Job, result: Result | None, trouble: str, origin: Origin) -> None:
-        """In the job's thread: keep what became of it, and have the loop look at what is left."""
+        """In the job's thread: keep what became of it. The loop looks at what is left."""
         name = job.service
         if result is not None:
             self._keep(job.tick, result, origin)
@@ -216,7 +216,6 @@ class Daemon:
         elif result and not result.stopped and not result.skipped:
             self._backoff.over(name)
             self.say(f"{name}: done")
-        self.wake.set()
 
     def _keep(self, tick: Tick, result: Result | None, origin: Origin) -> None:
         names = [one.service.name for one in tick.resolved] or [one.service for one in tick.plan.actions]

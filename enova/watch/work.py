@@ -38,10 +38,11 @@ Ended = Callable[[Job, Result | None, str], None]
 class Work:
     """The jobs of all services, at most one each."""
 
-    def __init__(self, world: World, listener: Listener) -> None:
+    def __init__(self, world: World, listener: Listener, over: Callable[[], None] = lambda: None) -> None:
+        """`over` is called, in the job's thread, once a service is not busy any more."""
         self.enough = threading.Event()
         """Once set, actions under way come to their end and no other is begun."""
-        self._world, self._listener = world, listener
+        self._world, self._listener, self._over = world, listener, over
         self._jobs: dict[str, tuple[Job, threading.Thread]] = {}
         self._lock = threading.Lock()
 
@@ -77,3 +78,4 @@ class Work:
         finally:
             with self._lock:
                 del self._jobs[job.service]
+            self._over()

@@ -18,7 +18,7 @@ import psutil
 from enova.adapters.processes.alive import MARK
 from tests.e2e.command import Enova, eventually, free_port
 
-CONVERGED_S = 60.0
+CONVERGED_S = 120.0
 SPEC = """\
 metadata: {{name: {name}}}
 model: {{id: acme/tiny, served_names: [tiny]}}

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SCHEMA_VERSION = 1
+SETTLED = frozenset({"as written", "gone"})
+"""What nothing is left to do about; what is gone from the specs is left as it is on purpose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +16,7 @@ class ServiceReport:
     """One service, as its daemon sees it."""
 
     in_force: str
-    """`as written`, `last good`, `rolled back`, `stalled`."""
+    """`as written`, `last good`, `rolled back`, `stalled`, or `gone`."""
     reason: str = ""
     doing: tuple[str, ...] = ()
     """The lines of the plan that is being carried out."""
@@ -55,8 +57,7 @@ class Report:
     def in_sync(self) -> bool:
         """Return whether all is as the specs say."""
         quiet = all(
-            one.in_force == "as written" and not (one.doing or one.would or one.waits)
-            for one in self.services.values()
+            one.in_force in SETTLED and not (one.doing or one.would or one.waits) for one in self.services.values()
         )
         return quiet and not (self.problems or self.unseen or self.refusal)
 
