@@ -17,6 +17,8 @@ DRAIN_POLL_S = 0.25
 CRASH_LOOP_RESTARTS = 2
 """A start that the runtime had to repeat this often will not get better by waiting."""
 LAST_LINES = 15
+STOPPED = (0, 128 + 15)
+"""Exit codes of what was asked to end."""
 
 
 class Stop(Protocol):
@@ -44,7 +46,7 @@ def wait_ready(
             raise ApplyError("it disappeared while it was starting", hint="apply again")
         if instance.state is State.EXITED:
             code = "" if instance.exit_code is None else f" with code {instance.exit_code}"
-            raise _failed(runtime, instance, f"it exited{code} before it was ready")
+            raise _ended(runtime, instance, f"it exited{code} before it was ready")
         restarts_before = instance.restarts if restarts_before is None else restarts_before
         if (instance.restarts or 0) - (restarts_before or 0) >= CRASH_LOOP_RESTARTS:
             raise _failed(runtime, instance, "it keeps exiting before it is ready")
@@ -71,7 +73,7 @@ def wait_settled(world: World, runtime: Runtime, instance_id: str, settle_s: flo
             raise ApplyError("it disappeared while it was watched", hint="apply again")
         restarted = before is not None and (instance.restarts or 0) > (before.restarts or 0)
         if instance.state is State.EXITED or restarted:
-            raise _failed(runtime, instance, f"it ended {passed_s:.0f} s after it was ready (rollout.settle)")
+            raise _ended(runtime, instance, f"it ended {passed_s:.0f} s after it was ready (rollout.settle)")
         world.pause(min(READY_POLL_S, settle_s))
         if stop.is_set():
             raise Interrupted("interrupted", hint="apply again to continue from here")
@@ -92,6 +94,12 @@ def wait_drained(world: World, url: str, timeout_s: float, report: Report, stop:
         world.pause(DRAIN_POLL_S)
         if stop.is_set():
             raise Interrupted("interrupted", hint="it goes on serving what it has; apply again to continue")
+
+
+def _ended(runtime: Runtime, instance: Instance, what: str) -> ApplyError:
+    """What ended as asked to is not to blame: its runtime was stopped, or somebody else stopped it."""
+    failed = _failed(runtime, instance, what)
+    return ApplyError(failed.message, hint=failed.hint) if instance.exit_code in STOPPED else failed
 
 
 def _failed(runtime: Runtime, instance: Instance, what: str) -> NotServing:

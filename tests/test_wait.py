@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from enova.core.observed import Instance, State
-from enova.errors import ApplyError, Interrupted
+from enova.errors import ApplyError, Interrupted, NotServing
 from enova.testing import MemoryEngine, MemoryHost, MemoryRuntime, memory_world
 from enova.wait import wait_drained, wait_ready
 from tests.staging import replica
@@ -164,3 +164,17 @@ def test_a_drain_can_be_interrupted() -> None:
         wait_drained(replace(memory_world(host), engine=Counting(host, [1] * 9)), "memory://x", 60, print, stop)
 
     assert host.time_s < 1
+
+
+@pytest.mark.parametrize(("code", "blamed"), [(0, False), (143, False), (1, True), (137, True), (None, True)])
+def test_what_was_asked_to_end_is_not_to_blame(code: int | None, blamed: bool) -> None:
+    runtime = Talking(MemoryHost())
+    instance_id = started(runtime)
+    key = runtime.name, instance_id
+    gone = replace(runtime.host.instances[key], state=State.EXITED, exit_code=code, url=None)
+    runtime.host.instances[key] = gone
+
+    with pytest.raises(ApplyError) as caught:
+        wait(runtime, instance_id)
+
+    assert isinstance(caught.value, NotServing) is blamed

@@ -65,10 +65,7 @@ def _soak(
 ) -> list[tuple[float, int, int, float]]:
     daemon = psutil.Process(watch.pid)
     samples: list[tuple[float, int, int, float]] = []
-    print(
-        f"{'MINUTE':>7} {'RSS MiB':>8} {'FILES':>6} {'THREADS':>8} {'LOOK s':>7} {'LOOKS':>6} {'EDITS':>6}",
-        flush=True,
-    )
+    print(HEADINGS, flush=True)
     began, edits, looks, took_s = time.monotonic(), 0, 0.0, 0.0
     next_edit = next_line = began
     while (now := time.monotonic()) < began + known.minutes * 60:
