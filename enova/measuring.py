@@ -89,7 +89,7 @@ def _looks(world: World, replicas: Mapping[str, Sequence[Instance]]) -> dict[str
 
 def _look(world: World, replica: Instance) -> Look | Unknown:
     try:
-        return world.metrics(replica.url or "")
+        return world.metrics(replica.url or "", world.now)
     except ObserveError as error:
         return Unknown(f"{replica.target}: {error.message}")
 

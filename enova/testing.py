@@ -230,7 +230,7 @@ def memory_world(host: MemoryHost, *runtimes: str) -> World:
         runtimes={name: MemoryRuntime(host, name) for name in runtimes or ("docker", "process")},
         gateway=MemoryGateway(host),
         engine=MemoryEngine(host),
-        metrics=lambda url: _metrics(host, url),
+        metrics=lambda url, now: _metrics(host, url, now),
         gpus=lambda: host.gpus if isinstance(host.gpus, Unknown) else named(host.gpus, gpu_cards()),
         read_secret=lambda ref: _secret(host, ref),
         now=lambda: host.time_s,
@@ -238,11 +238,11 @@ def memory_world(host: MemoryHost, *runtimes: str) -> World:
     )
 
 
-def _metrics(host: MemoryHost, url: str) -> MetricsLook:
+def _metrics(host: MemoryHost, url: str, now: Callable[[], float]) -> MetricsLook:
     """What a test staged of a replica; one that really listens somewhere is asked."""
     instance = host.at(url)
     staged = host.metrics.get(instance.target) if instance else None
-    return look_at(url) if staged is None else staged(host.time_s)
+    return look_at(url, now) if staged is None else staged(host.time_s)
 
 
 def _secret(host: MemoryHost, ref: SecretRef) -> str:

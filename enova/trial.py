@@ -72,6 +72,6 @@ def _side(world: World, urls: Sequence[str], before: dict[str, Look | Unknown]) 
 
 def _look(world: World, url: str) -> Look | Unknown:
     try:
-        return world.metrics(url)
+        return world.metrics(url, world.now)
     except ObserveError as error:
         return Unknown(error.message)

@@ -19,8 +19,8 @@ class World:
     runtimes: Mapping[str, Runtime]
     gateway: Gateway
     engine: Engine
-    metrics: Callable[[str], Look]
-    """What the metrics of the replica at a URL say. Raises ObserveError."""
+    metrics: Callable[[str, Callable[[], float]], Look]
+    """What the metrics of the replica at a URL say, by a clock. Raises ObserveError."""
     gpus: Callable[[], tuple[Gpu, ...] | Unknown]
     read_secret: Callable[[SecretRef], str]
     """Raises ApplyError where the value cannot be had."""

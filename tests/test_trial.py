@@ -144,7 +144,7 @@ def test_what_cannot_be_seen_is_not_judged_and_keeps_both() -> None:
 
 def test_one_whose_metrics_come_late_is_compared_from_then_on() -> None:
     host = MemoryHost()
-    world = replace(memory_world(host), metrics=lambda url: looks[url](host.time_s))
+    world = replace(memory_world(host), metrics=lambda url, _: looks[url](host.time_s))
     late = replica(ttft_s=0.8)
     looks = {"new": lambda at_s: late(at_s) if at_s > 10 else blind(at_s), "old": replica()}
 
@@ -156,7 +156,7 @@ def test_one_whose_metrics_come_late_is_compared_from_then_on() -> None:
 def test_a_trial_ends_on_request() -> None:
     host, stop = MemoryHost(), threading.Event()
     stop.set()
-    world = replace(memory_world(host), metrics=lambda _: replica()(host.time_s))
+    world = replace(memory_world(host), metrics=lambda *_: replica()(host.time_s))
 
     with pytest.raises(Interrupted):
         watch_trial(world, ["new"], ["old"], CANARY, lambda _: None, stop)
@@ -164,7 +164,7 @@ def test_a_trial_ends_on_request() -> None:
 
 def test_news_tell_how_long_it_goes_on() -> None:
     host, told = MemoryHost(), list[str]()
-    world = replace(memory_world(host), metrics=lambda _: replica()(host.time_s))
+    world = replace(memory_world(host), metrics=lambda *_: replica()(host.time_s))
 
     watch_trial(world, ["new"], ["old"], CANARY, told.append, threading.Event())
 

@@ -125,9 +125,9 @@ def look_of(exposition: str, at_s: float) -> Look:
     return Look(engines=snapshots_of(exposition, at_s), histograms=histograms, started_s=started_s, errors=errors)
 
 
-def look_at(url: str) -> Look:
-    """Return what the metrics of one server say now. Raises ObserveError."""
-    metrics = HttpMetrics(url.rstrip("/"))
+def look_at(url: str, monotonic: Callable[[], float] = time.monotonic) -> Look:
+    """Return what the metrics of one server say now, by a clock. Raises ObserveError."""
+    metrics = HttpMetrics(url.rstrip("/"), monotonic=monotonic)
     try:
         return metrics.look()
     finally:

@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
+from enova.watch import leader
 from enova.watch.leader import leading, place
 
 
@@ -46,12 +49,13 @@ class Daemons:
         return thread
 
 
-def test_a_second_one_waits_says_for_whom_and_takes_over(tmp_path: Path) -> None:
+def test_a_second_one_waits_says_for_whom_and_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leader, "AGAIN_S", 0.05)
     daemons = Daemons(tmp_path / "w.lock")
     with daemons.leading() as first:
         assert first
         second = daemons.second()
-        assert not daemons.leads.wait(2.5)
+        assert not daemons.leads.wait(0.5)
 
     assert daemons.leads.wait(30)
     daemons.over.set()
