@@ -131,7 +131,10 @@ class Memory:
             version = version_of(revision) if revision.ending is Ending.APPLIED else self._before(name)
             if version is not None:
                 found[name] = replace(version, source=revision.source)
-        return found | {name: one for name, one in self._written.items() if name not in versions and name in found}
+        removed = {name for name, revision in newest.items() if revision.cause is Cause.REMOVAL}
+        # What was read last is newer than what was applied last, and is known without a history, too.
+        read = {name: one for name, one in self._written.items() if name not in {*versions, *removed}}
+        return found | read
 
     def _before(self, name: str) -> Version | None:
         try:

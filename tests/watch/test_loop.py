@@ -9,6 +9,7 @@ from pathlib import Path
 from enova.adapters.lock import exclusive
 from enova.core.launch import Role
 from enova.core.observed import Health, State
+from enova.core.revision import Cause
 from tests.watch.watching import Watched
 
 NEW = '{image: "vllm/vllm-openai:v0.33.0"}'
@@ -378,3 +379,34 @@ def test_a_refused_plan_waits_and_says_why(watched: Watched) -> None:
 
     assert watched.host.writes == []
     assert not report.in_sync
+
+
+def test_the_last_good_copy_is_known_without_a_history(watched: Watched) -> None:
+    old(watched)
+    watched.settle()
+    for file in (watched.folder / "state").glob("history.db*"):
+        file.unlink()
+    watched.break_()
+    key = next(key for key, i in watched.host.instances.items() if i.target == "chat#0")
+    del watched.host.instances[key]
+
+    report = watched.settle()
+
+    assert watched.served() == two()
+    assert report.services["chat"].in_force == "last good"
+
+
+def test_what_was_deleted_by_hand_stays_deleted_once_its_file_is_gone(watched: Watched) -> None:
+    old(watched)
+    watched.write("code", gateway="{port: 9300}")
+    watched.settle()
+    removed = replace(watched.revisions("code")[-1], cause=Cause.REMOVAL, spec={}, digest="")
+    watched.history.keep_revisions(removed)
+    watched.host.instances = {key: one for key, one in watched.host.instances.items() if one.service != "code"}
+    (watched.specs / "code.yaml").unlink()
+    watched.break_()
+
+    report = watched.settle()
+
+    assert set(report.services) == {"chat"}
+    assert watched.served() == two()
