@@ -14,6 +14,10 @@ from enova.core.launch import ArgValue
 from enova.core.spec.gateway import Gateway, Retries
 
 MAX_BACKOFF_MS = 2000
+ROUTERS_FAILURES = 10
+"""Failures in a row after which the router opens a circuit when it is told nothing."""
+FEWEST_FAILURES = 2
+"""Enova never lets a single failure open a circuit: any one answer of 500 would."""
 DEFAULTS: Mapping[str, ArgValue] = MappingProxyType(
     {
         # Adds the least latency, starts with no worker (power_of_two does not), and outlives a killed replica with
@@ -22,15 +26,20 @@ DEFAULTS: Mapping[str, ArgValue] = MappingProxyType(
         # A replica that hangs or dies is out after about 15 s instead of 3 min, and back after one good check.
         "health_check_interval_secs": 5,
         "health_success_threshold": 1,
-        # A request that makes engines answer 500 is retried on all of them and can open every circuit: with the
-        # router's 60 s and 3 successes the whole service would be out that long.
-        "cb_timeout_duration_secs": 10,
+        # A retry may go to the replica that just failed: the router does not remember which one that was. What
+        # keeps the last attempt off a killed one is a circuit that opens a failure earlier, see _failures_to_open.
+        "cb_failure_threshold": 3,
+        # A request that makes engines answer 500 is retried on all of them and can open every circuit, the more
+        # easily the fewer failures it takes. All others then wait for it between their attempts, so it has to be
+        # shorter than those last; with the router's 60 s and 3 successes the whole service would be out that long.
+        "cb_timeout_duration_secs": 1,
         "cb_success_threshold": 1,
-        # Attempts, the first included, and the first pause: the last attempt comes about 1 s after the first, when
-        # a daemon has taken a killed replica off the list. A request that crashes its engine is tried on the next
-        # one too, so this is also how many replicas one request can take down.
+        # Attempts, the first included, and the first pause: the last attempt comes 0.95 to 1.4 s after the first,
+        # when an open circuit lets requests through again, and a daemon has taken a killed replica off the list. A
+        # request that crashes its engine is tried on the next one too, so this is also how many replicas one
+        # request can take down.
         "retry_max_retries": 4,
-        "retry_initial_backoff_ms": 200,
+        "retry_initial_backoff_ms": 250,
         # With the router's 30 s, one pause could outlast the patience of a client.
         "retry_max_backoff_ms": MAX_BACKOFF_MS,
         # Replicas are added once they have generated; 600 s of waiting for one that died since would only block.
@@ -80,11 +89,21 @@ def _circuit_breaker(gateway: Gateway) -> dict[str, ArgValue | None]:
     if breaker.enabled is False:
         return {"disable_circuit_breaker": True}
     return {
-        "cb_failure_threshold": breaker.failures,
+        "cb_failure_threshold": breaker.failures or _failures_to_open(gateway.retries),
         "cb_success_threshold": breaker.successes,
         "cb_timeout_duration_secs": _seconds(breaker.cooldown),
         "cb_window_duration_secs": _seconds(breaker.window),
     }
+
+
+def _failures_to_open(retries: Retries) -> int | None:
+    """Return after how many failures a replica is left alone: so many that one attempt remains for another one.
+
+    Without retries no request can be saved that way, and the circuit may take its time.
+    """
+    if retries.max is None:
+        return None
+    return min(max(retries.max, FEWEST_FAILURES), ROUTERS_FAILURES) if retries.max else ROUTERS_FAILURES
 
 
 def _health_check(gateway: Gateway) -> dict[str, ArgValue | None]:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tests.chaos.load import Load
+from tests.chaos.load import WORKERS, Load
 from tests.e2e.conftest import enova
 
 __all__ = ["enova"]
@@ -17,10 +17,10 @@ PROPERTY = "load"
 
 
 @pytest.fixture
-def load(request: pytest.FixtureRequest) -> Callable[[str], AbstractContextManager[Load]]:
+def load(request: pytest.FixtureRequest) -> Callable[..., AbstractContextManager[Load]]:
     @contextmanager
-    def on(url: str) -> Iterator[Load]:
-        load = Load(url)
+    def on(url: str, workers: int = WORKERS) -> Iterator[Load]:
+        load = Load(url, workers)
         try:
             with load:
                 yield load

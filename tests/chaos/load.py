@@ -16,13 +16,13 @@ TOKENS = 40
 
 
 class Load:
-    """Asks from `WORKERS` threads, one request after another, from `with` to its end."""
+    """Asks from as many threads as told, one request after another, from `with` to its end."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, workers: int = WORKERS) -> None:
         self._url = url
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(WORKERS)]
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(workers)]
         self._began_s = self.took_s = 0.0
         self.answered = 0
         self.streamed = 0

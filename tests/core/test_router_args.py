@@ -13,6 +13,7 @@ from vllm_router.router_args import RouterArgs
 from enova.core.argv import router_words
 from enova.core.launch import ArgValue
 from enova.core.router_args import DEFAULTS, router_args
+from enova.core.simulate.changes import retries_of
 from enova.core.spec import Gateway
 
 EVERYTHING = {
@@ -61,8 +62,9 @@ def test_every_setting_has_its_argument_in_the_routers_units() -> None:
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        ({"retries": {"max": 0}}, {"retry_max_retries": 1}),
-        ({"retries": {"max": 1}}, {"retry_max_retries": 2}),
+        ({"retries": {"max": 0}}, {"retry_max_retries": 1, "cb_failure_threshold": 10}),
+        ({"retries": {"max": 1}}, {"retry_max_retries": 2, "cb_failure_threshold": 2}),
+        ({"retries": {"max": 39}}, {"retry_max_retries": 40, "cb_failure_threshold": 10}),
         ({"retries": {"initial_backoff": "5s"}}, {"retry_initial_backoff_ms": 5000, "retry_max_backoff_ms": 5000}),
         ({"circuit_breaker": {"enabled": False, "failures": 3}}, {"disable_circuit_breaker": True}),
     ],
@@ -71,6 +73,30 @@ def test_what_the_router_counts_otherwise_is_translated(
     section: dict[str, Any], expected: dict[str, ArgValue]
 ) -> None:
     assert router_args(gateway(**section)) == {**DEFAULTS, **expected}
+
+
+@pytest.mark.parametrize("retries", [{}, *({"max": most} for most in range(2, 12))])
+def test_a_replica_that_fails_every_attempt_does_not_get_the_last_one(retries: dict[str, int]) -> None:
+    args = router_args(gateway(retries=retries))
+
+    attempts, failures = args["retry_max_retries"], args["cb_failure_threshold"]
+    assert isinstance(attempts, int)
+    assert isinstance(failures, int)
+    assert 1 < failures < attempts
+
+
+def test_failures_that_the_spec_sets_are_kept() -> None:
+    args = router_args(gateway(retries={"max": 4}, circuit_breaker={"failures": 7}))
+
+    assert args["cb_failure_threshold"] == 7
+
+
+def test_attempts_are_spread_over_more_time_than_a_circuit_stays_open() -> None:
+    retries = retries_of(Gateway())
+
+    pauses_s = sum(retries.pause_s(attempt, random=0.5) for attempt in range(retries.attempts - 1))
+
+    assert pauses_s > float(str(DEFAULTS["cb_timeout_duration_secs"]))
 
 
 def test_arguments_are_sorted_so_that_equal_specs_give_equal_launches() -> None:

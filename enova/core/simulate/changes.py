@@ -16,13 +16,13 @@ class Retries(NamedTuple):
 
     attempts: int = 4
     """The first included. Answers that have begun are not tried again if they are streamed."""
-    first_pause_s: float = 0.2
+    first_pause_s: float = 0.25
     longest_pause_s: float = 2.0
     growth: float = 1.5
     jitter: float = 0.2
     """Pauses vary by this share in both directions."""
     streamed: bool = True
-    failures_until_out: int = 10
+    failures_until_out: int = 3
     """Failed attempts after which a replica gets no requests (the circuit breaker)."""
     noticed_after_s: float = 14.0
     """When health checks take a dead replica out in any case."""

@@ -18,8 +18,11 @@ def test_an_empty_section_is_the_router_as_enova_sets_it() -> None:
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        ({"retries": {"max": 0}}, {"attempts": 1}),
-        ({"retries": {"max": 5, "initial_backoff": "1s"}}, {"attempts": 6, "first_pause_s": 1.0}),
+        ({"retries": {"max": 0}}, {"attempts": 1, "failures_until_out": 10}),
+        (
+            {"retries": {"max": 5, "initial_backoff": "1s"}},
+            {"attempts": 6, "first_pause_s": 1.0, "failures_until_out": 5},
+        ),
         ({"retries": {"initial_backoff": "5s"}}, {"first_pause_s": 5.0, "longest_pause_s": 5.0}),
         ({"retries": {"max_backoff": "9s"}}, {"longest_pause_s": 9.0}),
         ({"circuit_breaker": {"failures": 4}}, {"failures_until_out": 4}),
