@@ -16,7 +16,7 @@ from tests.e2e.service import Service
 
 pytestmark = pytest.mark.slow
 
-KILLS = 10
+KILLS = 5
 FEW = 2
 """Clients, so that their failures alone open a circuit; more of them open it for each other."""
 
