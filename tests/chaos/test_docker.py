@@ -76,6 +76,30 @@ def test_a_daemon_that_is_killed_at_any_moment(
     assert_unnoticed(seen)
 
 
+@pytest.mark.parametrize(
+    ("fault", "settle", "why"),
+    [
+        ("start_up: 600", "0s", "it was not ready within 5 s"),
+        ("crash_after: 4", "10s", "s after it was ready (rollout.settle)"),
+    ],
+)
+def test_a_version_that_does_not_serve_is_taken_back(
+    enova: Enova, chat: Chat, load: Loads, engine: docker.DockerClient, fault: str, settle: str, why: str
+) -> None:
+    with settled(chat) as watch, load(chat.url) as seen:
+        before = {one.id for one in containers(engine, chat.name)}
+        chat.write(8, 2, settle=settle, ready="5s", more=f", extra_args: {{{fault}}}")
+        watch.says(why, within_s=UP_S)
+        watch.says(f"{chat.name}: failed: ", within_s=UP_S)
+        time.sleep(4)
+        told = enova("status", chat.folder).stdout
+
+    assert {one.id for one in containers(engine, chat.name)} == before
+    assert watch.log.count(f"± replace {chat.name}#0") == 1
+    assert f"{chat.name}: stalled: revision 1 stays" in told
+    assert_unnoticed(seen)
+
+
 def test_a_replica_that_is_killed_or_paused_is_back_without_a_hand(
     chat: Chat, load: Loads, engine: docker.DockerClient
 ) -> None:

@@ -410,3 +410,24 @@ def test_what_was_deleted_by_hand_stays_deleted_once_its_file_is_gone(watched: W
 
     assert set(report.services) == {"chat"}
     assert watched.served() == two()
+
+
+def test_a_clock_that_jumps_changes_nothing_and_drift_is_still_repaired(watched: Watched) -> None:
+    old(watched)
+    watched.settle()
+    watched.host.writes.clear()
+
+    for jump_s in (3600.0, -7200.0):
+        watched.now_s += jump_s
+        assert watched.settle().in_sync
+        assert watched.host.writes == []
+        key = next(key for key, i in watched.host.instances.items() if i.target == "chat#0")
+        del watched.host.instances[key]
+        watched.settle()
+        assert watched.served() == two()
+        watched.host.writes.clear()
+
+    new(watched)
+    watched.settle()
+    assert watched.served() == two(NEW_IMAGE)
+    assert watched.settle().in_sync
