@@ -11,6 +11,7 @@ import pytest
 
 from enova.adapters.git import GitAddress, GitCheckout, GitCommit, command, parse_address, revision_of
 from enova.errors import ObserveError, UsageError
+from tests.written import written
 
 AT_S = 1_700_000_000
 
@@ -233,10 +234,10 @@ def test_where_nothing_changed_an_update_changes_nothing(remote: Remote, folder:
     checkout.update()
     new = remote.commit({"a.yaml": "2"})
     checkout.update()
-    before = (checkout.path / "a.yaml").stat()
+    before = written(checkout.path / "a.yaml")
 
     assert checkout.update() == new
-    assert (checkout.path / "a.yaml").stat() == before
+    assert written(checkout.path / "a.yaml") == before
     assert trees(folder) == {old, new}
 
 

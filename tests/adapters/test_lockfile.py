@@ -10,6 +10,7 @@ import pytest
 from enova.adapters.lockfile import read_lock, write_lock
 from enova.core.lockfile import Entry, lock_text
 from enova.errors import LockError
+from tests.written import written
 
 LOCK = {"chat": Entry(inputs="v1:aaaa", inventory="v1:bbbb", chosen={"gpu": "h100-sxm"})}
 
@@ -28,10 +29,10 @@ def test_where_there_is_no_file_nothing_is_locked(tmp_path: Path) -> None:
 def test_a_file_that_holds_just_that_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "enova.lock"
     write_lock(path, LOCK)
-    before = path.stat()
+    before = written(path)
 
     assert not write_lock(path, LOCK)
-    assert path.stat() == before
+    assert written(path) == before
 
 
 def test_windows_line_ends_are_made_unix_ones(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from enova.core.lockfile import Entry, lock_in, lock_text
 from enova.core.observed import Unknown
 from tests.cli.terminal import Machine, Outcome
+from tests.written import written
 
 pytestmark = pytest.mark.usefixtures("few_requests")
 
@@ -63,12 +64,12 @@ class TestPlan:
 
     def test_a_second_plan_writes_nothing_and_shows_the_same(self, machine: Machine) -> None:
         first = machine.enova("plan", spec(machine))
-        before = (machine.folder / "enova.lock").stat()
+        before = written(machine.folder / "enova.lock")
 
         again = machine.enova("plan", "chat.yaml")
 
         assert again == Outcome(2, first.out, "")
-        assert (machine.folder / "enova.lock").stat() == before
+        assert written(machine.folder / "enova.lock") == before
 
     def test_a_changed_promise_is_chosen_for_anew(self, machine: Machine) -> None:
         machine.enova("plan", spec(machine))
