@@ -57,6 +57,13 @@ def retries_of(gateway: Gateway) -> Retries:
     )
 
 
+class Hold(NamedTuple):
+    """What the gateway does with requests while no replica serves: it holds so many, each for so long."""
+
+    most: int = 0
+    for_s: float = 0.0
+
+
 class Scale(NamedTuple):
     """From now on there are to be so many replicas: more are started, or the youngest are drained."""
 

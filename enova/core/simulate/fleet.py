@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import simpy
 
-from enova.core.simulate.changes import Change, Drain, Fail, Retries, Scale, Ticks
+from enova.core.simulate.changes import Change, Drain, Fail, Hold, Retries, Scale, Ticks
 from enova.core.simulate.engine import Observer
 from enova.core.simulate.replica import REFUSED_S, Replica, ReplicaSetup, ReplicaView, Stage
 from enova.core.simulate.routing import Policy, RoundRobin
@@ -46,6 +46,7 @@ class Fleet:
         retries: Retries | None = None,
         changes: Iterable[Change] = (),
         ticks: Ticks | None = None,
+        hold: Hold = Hold(),  # noqa: B008 - a tuple
         leap: bool = True,
     ) -> None:
         """Added replicas are like the last of `setups`, of which there is at least one. Policy: round robin."""
@@ -57,6 +58,11 @@ class Fleet:
         self._retries = retries or Retries()
         self._leap = leap
         self._template = setups[-1]
+        self._hold = hold
+        self.held: dict[int, Request] = {}
+        """Requests that wait at the gateway because nothing serves, by number, in the order they came."""
+        self.arrived = 0
+        """Requests that came to the gateway so far."""
         self._env = simpy.Environment()
         self._rotation: list[Replica] = []
         self._attempts: dict[int, int] = {}
@@ -65,13 +71,17 @@ class Fleet:
         for setup in setups:
             self._start(setup, 0.0, ready_s=0.0)
         for change in changes:
-            self._at(change.at_s, partial(self._change, change))
+            self.schedule(change)
         if ticks is not None:
             self._env.process(self._tick(ticks))
 
     def look(self) -> tuple[ReplicaView, ...]:
         """Return what can be seen of the replicas that have not stopped."""
         return tuple(replica.look() for replica in self.replicas if replica.stage is not Stage.STOPPED)
+
+    def schedule(self, change: Change) -> None:
+        """Let something happen at its time, or now if that has passed."""
+        self._at(change.at_s, partial(self._change, change))
 
     def replica_seconds(self, until_s: float) -> float:
         """Return how long replicas have existed, added up, from the first second to this one."""
@@ -135,12 +145,16 @@ class Fleet:
             # While nothing else is due before it, an arrival need not go through simpy's queue.
             if arrival_s >= env.peek():
                 yield env.timeout(arrival_s - env.now)
+            self.arrived += 1
             self._send(request, arrival_s)
         self._sources -= 1
 
     def _send(self, request: Request, now_s: float, attempt: int = 0) -> None:
         rotation = self._rotation
         if not rotation:
+            if len(self.held) < self._hold.most:
+                self._keep(request, now_s)
+                return
             self._failed(request, now_s, attempt, "there was no replica")
             return
         if self._policy.load_aware:
@@ -151,6 +165,18 @@ class Fleet:
             return
         self._refuse(replica, 1)
         self._failed(request, now_s, attempt, "its replica was down")
+
+    def _keep(self, request: Request, now_s: float) -> None:
+        """Hold a request until a replica serves, or for as long as that is done."""
+
+        def give_up(at_s: float) -> None:
+            if self.held.pop(request.number, None) is not None:
+                self._sources -= 1
+                self._lose(request, at_s, "it was held for too long")
+
+        self.held[request.number] = request
+        self._sources += 1
+        self._at(now_s + self._hold.for_s, give_up)
 
     def _failed(self, request: Request, now_s: float, attempt: int, reason: str) -> None:
         if attempt + 1 >= self._retries.attempts:
@@ -207,7 +233,12 @@ class Fleet:
         if replica.stage in (Stage.STARTING, Stage.DOWN) and replica.ready_s == now_s:
             replica.stage = Stage.READY
             replica.refused = 0
+            replica.first_ready_s = min(replica.first_ready_s, now_s)
             self._rotation = sorted({*self._rotation, replica}, key=lambda member: member.number)
+            held, self.held = self.held, {}
+            self._sources -= len(held)
+            for request in held.values():
+                self._send(request, now_s)
 
     def _refuse(self, replica: Replica, requests: int) -> None:
         replica.refused += requests

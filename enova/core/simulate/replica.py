@@ -81,6 +81,8 @@ class Replica:
         self.started_s = started_s
         self.ready_s = inf
         """When it gets requests again, as far as is known."""
+        self.first_ready_s = inf
+        """When it got requests for the first time."""
         self.failed_s = inf
         self.stopped_s = inf
         self._observer = observer
