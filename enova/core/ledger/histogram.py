@@ -41,6 +41,15 @@ class Histogram:
         )
         return Histogram(self.edges, counts, self.total - earlier.total)
 
+    def within(self, most: float) -> float:
+        """Return how many values are at most so much, interpolated within its bucket; in the last bucket, none."""
+        low = below = 0.0
+        for high, upto in self._cells():
+            if most < high:
+                return below if math.isinf(high) else below + (upto - below) * (most - low) / (high - low)
+            low, below = high, upto
+        return self.count
+
     def quantile(self, share: float) -> Measured:
         """Return a quantile of at least one value, with the ends of its bucket.
 

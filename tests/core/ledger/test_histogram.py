@@ -64,3 +64,12 @@ def test_histograms_with_other_buckets_do_not_add_up() -> None:
 def test_no_values_have_no_quantiles() -> None:
     with pytest.raises(ValueError, match="no values"):
         histogram().quantile(0.5)
+
+
+@pytest.mark.parametrize(
+    ("most", "count"), [(0.0, 0.0), (0.1, 50.0), (0.375, 75.0), (0.5, 100.0), (9.0, 100.0), (math.inf, 101.0)]
+)
+def test_how_many_are_within_a_limit_is_interpolated_and_the_open_bucket_is_beyond(
+    most: float, count: float
+) -> None:
+    assert histogram(*[0.05] * 50, *[0.3] * 50, 3.0).within(most) == pytest.approx(count)

@@ -1,0 +1,69 @@
+"""How many requests came, in bins of equal length: what forecasts are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+BIN_S = 15.0
+DAYS = 8
+"""How much is kept: a week, and the day that is compared with it."""
+MOST_BINS = int(DAYS * 86_400 / BIN_S)
+
+
+class History:
+    """Rates of arrival in requests/s, one a bin. What was not seen is as the bin before: nobody knows better.
+
+    Counts come with the length of time they are of, which need not fit the bins.
+    """
+
+    def __init__(self, rates: Iterable[float] = ()) -> None:
+        """Begin with rates known from before, one a bin, the last of which ends now."""
+        self._rates = np.empty(4096)
+        self.bins = 0
+        self._count = 0.0
+        self._seen_s = 0.0
+        self._passed_s = 0.0
+        for rate in rates:
+            self._append(rate)
+
+    def add(self, count: float | None, over_s: float) -> bool:
+        """Take in how many requests came in the last seconds, None: not known. Return whether that ended a bin."""
+        self._passed_s += over_s
+        if count is not None and math.isfinite(count) and count >= 0:
+            self._count += count
+            self._seen_s += over_s
+        if self._passed_s < BIN_S - _ROUNDING:
+            return False
+        bins = max(1, round(self._passed_s / BIN_S))
+        known = self._seen_s > 0
+        rate = self._count / self._seen_s if known else self.last
+        for _ in range(min(bins, MOST_BINS)):
+            self._append(rate)
+        self._count = self._seen_s = self._passed_s = 0.0
+        return True
+
+    @property
+    def last(self) -> float:
+        """Return the rate of the last bin, 0 where there is none."""
+        return float(self._rates[self.bins - 1]) if self.bins else 0.0
+
+    def rates(self, most: int = MOST_BINS) -> Floats:
+        """Return the rates of the last bins, oldest first."""
+        return self._rates[max(0, self.bins - most) : self.bins]
+
+    def _append(self, rate: float) -> None:
+        if self.bins == len(self._rates):
+            kept = self.rates(MOST_BINS)
+            self._rates = np.concatenate([kept, np.empty(max(4096, len(kept)))])
+            self.bins = len(kept)
+        self._rates[self.bins] = rate
+        self.bins += 1
+
+
+_ROUNDING = 1e-6
