@@ -1,0 +1,1 @@
+"""Traffic replayed against a scaling law on a simulated fleet, and what became of it. No IO, no clock."""
