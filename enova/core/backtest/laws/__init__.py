@@ -1,0 +1,1 @@
+"""Scaling laws of other systems, each as documented, to compare with."""
