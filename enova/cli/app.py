@@ -14,6 +14,7 @@ from typer.main import get_command
 from enova.cli import (
     accuracy,
     apply,
+    backtest,
     calibrate,
     delete,
     fit,
@@ -92,6 +93,7 @@ app.command("delete")(delete.delete)
 app.command("history")(history.history)
 app.command("rollback")(rollback.rollback)
 app.command("simulate")(simulate.simulate)
+app.command("backtest")(backtest.backtest)
 app.command("fit")(fit.fit)
 app.command("calibrate")(calibrate.calibrate)
 app.command("accuracy")(accuracy.accuracy)

@@ -103,6 +103,8 @@ class Traffic:
             changed["dataset"] = None
         if self.duration is not None:
             changed["duration"] = _duration("--duration", self.duration)
+            if not changed["duration"]:
+                raise UsageError("--duration: must be longer than 0s")
         return injection.model_copy(update=changed)
 
 

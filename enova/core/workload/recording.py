@@ -23,6 +23,17 @@ class Recording:
     estimated: bool = False
     """Whether prompt lengths were estimated from text, since nobody counted tokens."""
 
+    def of(self, rows: NDArray[np.int64]) -> Recording:
+        """Return the recording of only these requests, by their places, in this order."""
+        return Recording(
+            at_s=None if self.at_s is None else self.at_s[rows],
+            prompt_tokens=None if self.prompt_tokens is None else self.prompt_tokens[rows],
+            output_tokens=None if self.output_tokens is None else self.output_tokens[rows],
+            prefixes=None if self.prefixes is None else (self.prefixes[0][rows], self.prefixes[1][rows]),
+            texts=None if self.texts is None else tuple(self.texts[row] for row in rows.tolist()),
+            estimated=self.estimated,
+        )
+
     def __len__(self) -> int:
         """Return the number of requests."""
         columns = (self.at_s, self.prompt_tokens, self.output_tokens)

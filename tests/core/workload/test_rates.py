@@ -9,7 +9,7 @@ import pytest
 
 from enova.core.spec.injection import Injection
 from enova.core.workload.load import Load, load_of
-from enova.core.workload.rates import at_rate, rate_of
+from enova.core.workload.rates import at_rate, rate_of, thinned
 from enova.core.workload.recording import Recording
 from enova.errors import UsageError
 
@@ -49,3 +49,24 @@ def test_a_closed_loop_and_silence_have_no_rate_to_change() -> None:
         at_rate(load(process="closed_loop", users=3), 1.0)
     with pytest.raises(UsageError, match="no mean rate"):
         at_rate(load(process="poisson", rate="0/s"), 1.0)
+
+
+def test_recorded_traffic_can_be_thinned_and_keeps_its_times() -> None:
+    whole = load(process="trace", file="t.csv")
+    few = thinned(whole, 0.5)
+    times = [request.arrival_s for request in few.requests()]
+
+    assert len(times) == pytest.approx(25, abs=12)
+    assert set(times) <= {request.arrival_s for request in whole.requests()}
+    assert times == [request.arrival_s for request in thinned(whole, 0.5).requests()]
+
+
+@pytest.mark.parametrize("rate", [3.0, 1e-9])
+def test_what_is_not_in_a_recording_cannot_be_made(rate: float) -> None:
+    with pytest.raises(UsageError):
+        thinned(load(process="trace", file="t.csv"), rate)
+
+
+def test_only_recorded_traffic_can_be_thinned() -> None:
+    with pytest.raises(UsageError):
+        thinned(load(process="poisson", rate="2/s"), 1.0)
