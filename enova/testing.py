@@ -52,6 +52,8 @@ class MemoryHost:
     """Target -> requests in flight."""
     metrics: dict[str, Callable[[float], MetricsLook]] = field(default_factory=dict)
     """Target -> what its metrics say at a time."""
+    arrived: dict[str, Callable[[float], float]] = field(default_factory=dict)
+    """Gateway URL -> how many requests have come to it by a time."""
     writes: list[str] = field(default_factory=list)
     """Every call that changed something, in order: `create chat#0`."""
     time_s: float = 0.0
@@ -125,6 +127,7 @@ class MemoryRuntime:
         self.host.started_s[instance.name] = self.host.time_s
         self._put(instance, state=State.RUNNING, health=Health.HEALTHY, url=url, worker_url=url, exit_code=None)
         if instance.role is Role.GATEWAY:
+            self._put(self.host.instances[self.name, instance_id], metrics_url=f"{url}/metrics")
             self.host.routes[url] = set()
 
     def stop(self, instance_id: str, timeout_s: float) -> None:
@@ -188,6 +191,12 @@ class MemoryGateway:
     def routes(self, url: str) -> Routes:
         workers = self.host.routes.get(url)
         return None if workers is None else frozenset(workers)
+
+    def arrived(self, metrics_url: str) -> float:
+        staged = self.host.arrived.get(metrics_url.removesuffix("/metrics"))
+        if staged is None:
+            raise ObserveError(f"{metrics_url} cannot be read")
+        return staged(self.host.time_s)
 
     def add(self, url: str, worker_url: str) -> None:
         if self.host.at(worker_url) is None:

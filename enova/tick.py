@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from enova.advise import Advice, Wish, adviser_of
 from enova.core.desired import Desired
@@ -69,6 +70,7 @@ def plan(
     prune: bool = False,
     hung: Callable[[Observed], Mapping[str, str]] = lambda _: {},
     reserved: frozenset[str] = frozenset(),
+    scaled: Mapping[str, int] = MappingProxyType({}),
 ) -> Tick:
     """Look, and return what would have to be done for `services` to be as they are written.
 
@@ -81,6 +83,8 @@ def plan(
         prune: whether services that are not wanted go.
         hung: which of what was observed runs and does nothing: how that was seen, by instance id.
         reserved: ids of GPUs that are promised to what is under way.
+        scaled: how many replicas there are to be of services whose number follows their traffic. Of those that are
+            not named there are to be as many as there are.
 
     Raises:
         LockError: a lock that was to hold does not fit.
@@ -89,7 +93,10 @@ def plan(
     observed = observe(world, needed=needed, gpus=any(service.gpus_per_replica for service in services))
     adviser = adviser_of(knowledge, observed, wish) if knowledge else None
     advice = adviser.advise(services, lock or {}) if adviser else {}
-    resolved = tuple(_resolved(service, advice.get(service.name)) for service in services)
+    resolved = tuple(
+        _scaled(_resolved(service, advice.get(service.name)), observed, scaled.get(service.name))
+        for service in services
+    )
     desired = tuple(desired_state(one) for one in resolved)
     planned = reconcile(desired, observed, prune=prune, hung=hung(observed), reserved=reserved)
     if adviser:
@@ -128,6 +135,24 @@ def apply(tick: Tick, world: World, listener: Listener, stop: Stop, enough: Stop
     """
     gateways = [i for i in tick.observed.instances() if i.role is Role.GATEWAY and i.state is State.RUNNING]
     return execute(tick.plan, world, gateways, listener, stop, enough)
+
+
+def _scaled(resolved: Resolved, observed: Observed, replicas: int | None) -> Resolved:
+    """Return a service with as many replicas as its autoscaler wants, within what the spec allows.
+
+    Nobody else may change their number: a plan made while no autoscaler runs takes away nothing it has added.
+    """
+    scaling = resolved.service.scaling
+    if scaling.mode != "auto":
+        return resolved
+    slots = {
+        one.slot
+        for one in observed.instances()
+        if one.service == resolved.service.name and one.role is Role.REPLICA
+    }
+    wanted = replicas if replicas is not None else len(slots) or resolved.replicas
+    most = wanted if scaling.max is None else scaling.max
+    return replace(resolved, replicas=max(scaling.min, min(wanted, most)))
 
 
 def _resolved(service: Service, advice: Advice | None) -> Resolved:

@@ -108,6 +108,7 @@ def watch(
         ):
             leads.begins(base.with_suffix(".json"))
             threads = follow(specs, list(daemon.world.runtimes.values()), daemon.wake.set, daemon.quit)
+            threads += daemon.scaler.threads(daemon.quit)
             daemon.run(leads.turns)
             notify("STOPPING=1")
             for thread in threads:

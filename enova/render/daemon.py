@@ -39,7 +39,13 @@ def daemon_text(report: Report, *, alive: bool, now_s: float) -> Text:
         if one.in_force != "as written":
             text.append(f"  {name}: ").append(one.in_force, "yellow").append(f": {plain(one.reason)}\n")
         waits = (one.waits,) if one.waits else ()
-        for what, lines in (("doing", one.doing), ("would do", one.would), ("waits", waits)):
+        scaling = (one.scaling,) if one.scaling else ()
+        for what, lines in (
+            ("doing", one.doing),
+            ("would do", one.would),
+            ("waits", waits),
+            ("scaling", scaling),
+        ):
             for line in lines:
                 text.append(f"  {name}: {what}: ", "cyan").append(f"{plain(line)}\n")
     return text.append("\n")

@@ -29,6 +29,7 @@ from enova.keeping import Origin, keep, revisions_of
 from enova.knowledge import Knowledge
 from enova.tick import Tick, plan, plan_removal
 from enova.watch.metrics import Metrics
+from enova.watch.scaler import Scaler
 from enova.watch.specs import Specs
 from enova.watch.told import Told
 from enova.watch.wanted import Memory, Wanted
@@ -71,6 +72,7 @@ class Daemon:
     """Set to have it look now."""
     quit: threading.Event = field(default_factory=threading.Event)
     """Set, and `wake` with it, to have it finish what is under way and return."""
+    scaler: Scaler = field(init=False)
     work: Work = field(init=False)
     _memory: Memory = field(init=False)
     _hangs: Hangs = field(default_factory=Hangs)
@@ -84,6 +86,9 @@ class Daemon:
     def __post_init__(self) -> None:
         self.work = Work(self.world, self._progress, self.wake.set)
         self._told = Told(lambda words: self.say(words))
+        self.scaler = Scaler(
+            self.world, self.knowledge, self.now, self.state_dir, self.wake.set, lambda words: self.say(words)
+        )
         self._memory = Memory(self.specs, self.history, lambda file: self.knowledge().digest(file))
 
     def run(self, alive: Callable[[str], None] = lambda _: None) -> None:
@@ -120,6 +125,7 @@ class Daemon:
         self._call_off(wanted)
         self._waits, self._would = {}, {}
         unseen = list(wanted.unseen)
+        self.scaler.forget(*(self.scaler.told().keys() - wanted.services.keys()))
         if self.advisory or self._take_lock(unseen):
             for group in self._groups(wanted):
                 unseen += self._group(group, wanted)
@@ -164,7 +170,10 @@ class Daemon:
             wish=group.wish,
             hung=lambda observed: self._hangs.look(observed, at_s),
             reserved=frozenset(gpu for job in self.work.jobs().values() for gpu in job.gpus),
+            scaled=self.scaler.wanted(),
         )
+        for one in found.resolved:
+            self.scaler.keep(one)
         self._forget(found.observed)
         for version in versions:
             name = version.service.name
@@ -239,7 +248,11 @@ class Daemon:
 
     def _call_off(self, wanted: Wanted) -> None:
         """Of what is under way, give up what is not wanted any more."""
+        scaled = self.scaler.wanted()
         for name, job in self.work.jobs().items():
+            if any(one.replicas < scaled.get(name, 0) for one in job.tick.desired) and not job.stop.is_set():
+                self.say(f"{name}: more replicas are wanted than are under way: they are added")
+                job.stop.set()
             holds = wanted.services.get(name)
             if holds is None or holds.version is None or not job.digest or holds.version.digest == job.digest:
                 continue
@@ -272,10 +285,12 @@ class Daemon:
             files={name: source} if source else {},
             git_revision=wanted.revision,
             repair=not holds.changed,
+            why="" if holds.changed else self.scaler.why(name),
         )
 
     def _report(self, wanted: Wanted, unseen: tuple[str, ...]) -> Report:
-        jobs = self.work.jobs()
+        jobs, scaling = self.work.jobs(), self.scaler.told()
+        self.metrics.scaled(scaling)
         services = {
             name: ServiceReport(
                 in_force=str(one.because),
@@ -283,6 +298,7 @@ class Daemon:
                 doing=tuple(str(action) for action in jobs[name].tick.plan.actions) if name in jobs else (),
                 would=self._would.get(name, ()),
                 waits=self._waits.get(name, ""),
+                scaling=scaling[name].words if name in scaling else "",
             )
             for name, one in sorted(wanted.services.items())
         }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from enova.core.watch.report import Report
 from enova.executor import Result
+from enova.watch.scaler import Scaled
 
 
 class Metrics:
@@ -38,6 +41,41 @@ class Metrics:
         self._actions = Counter(
             "enova_watch_actions", "Actions carried out.", ["service", "verb", "outcome"], registry=self.registry
         )
+
+        self._scaling = {
+            name: Gauge(f"enova_scaling_{name}", words, ["service"], registry=self.registry)
+            for name, words in (
+                ("replicas", "Replicas that its autoscaler wants."),
+                ("replicas_needed", "Replicas the traffic needs, without limits."),
+                ("replicas_ready", "Replicas that serve."),
+                ("expected_requests_per_second", "Traffic expected when a replica that is started now serves."),
+                ("capacity_requests_per_second", "Traffic that the replicas there are take within the SLO."),
+                ("arrived_requests_per_second", "Requests that came to the gateway, over the last minute."),
+                ("slo_met_ratio", "Share of the answers of the last half hour that met the SLO."),
+                ("held", "1 while nothing can be decided."),
+            )
+        }
+
+    def scaled(self, services: Mapping[str, Scaled]) -> None:
+        """Take in what the autoscalers see and decide. What is not known has no value."""
+        for gauge in self._scaling.values():
+            gauge.clear()
+        for name, one in services.items():
+            decision = one.decision
+            values = {"held": float(bool(one.trouble)), "arrived_requests_per_second": one.arrived_per_s}
+            if one.met is not None and one.met[1]:
+                values["slo_met_ratio"] = one.met[0] / one.met[1]
+            if decision is not None:
+                values |= {
+                    "replicas": decision.replicas,
+                    "replicas_needed": decision.needed,
+                    "replicas_ready": decision.ready,
+                    "expected_requests_per_second": None if decision.rate is None else decision.rate.high,
+                    "capacity_requests_per_second": decision.capacity,
+                }
+            for figure, value in values.items():
+                if value is not None:
+                    self._scaling[figure].labels(name).set(value)
 
     def leads(self, *, leads: bool) -> None:
         """Take in whether this daemon is the one that acts."""

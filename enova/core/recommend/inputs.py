@@ -20,7 +20,7 @@ _IRRELEVANT = {
     "engine": {"env", "image", "secrets", "shm_size"},
     "model": {"cache_dir", "endpoint", "lora", "proxy", "served_names", "token", "trust_remote_code"},
     "placement": {"hosts", "runtime"},
-    "scaling": {"idle_to_zero"},
+    "scaling": {"idle_to_zero", "mode", "schedule"},
 }
 
 

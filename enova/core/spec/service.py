@@ -27,6 +27,7 @@ from enova.core.spec.fields import (
 from enova.core.spec.gateway import Gateway
 from enova.core.spec.injection import Injection
 from enova.core.spec.model import Model
+from enova.core.spec.scaling import Scaling as Scaling
 from enova.core.spec.units import Duration, Money, Percent
 
 Words = Annotated[tuple[Word, ...], Strict(strict=False)]
@@ -114,22 +115,6 @@ class Placement(Section):
         min_length=1,
         max_length=1000,
     )
-
-
-class Scaling(Section):
-    """How many replicas there may be."""
-
-    min: Annotated[int, Field(ge=1, le=10_000)] = key(
-        "Fewest replicas while there is traffic; none at all is `idle_to_zero` or `suspend`.", 2, 1
-    )
-    max: Annotated[int, Field(ge=1, le=10_000)] | None = key("Most replicas.", 8)
-    idle_to_zero: PositiveDuration | None = key("Stop all replicas after this long without a request.", "30m")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Scaling:
-        if self.max is not None and self.max < self.min:
-            raise Fault(f"must be at least min ({self.min})", path=("max",))
-        return self
 
 
 class Probe(Section):

@@ -24,6 +24,8 @@ class ServiceReport:
     """What an adviser would do."""
     waits: str = ""
     """Why nothing is done although there is something to do."""
+    scaling: str = ""
+    """What its autoscaler sees and decides, where it has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ def test_what_choices_depend_on_is_in_the_digest(sections: dict[str, Any]) -> No
         {"engine": {"env": {"A": "b"}, "image": "mine:1", "shm_size": "1GiB", "secrets": {"KEY": {"env": "KEY"}}}},
         {"gateway": {"port": 9300, "host": "0.0.0.0"}},
         {"rollout": {"surge": 2}},
-        {"scaling": {"idle_to_zero": "30m"}},
+        {"scaling": {"idle_to_zero": "30m", "mode": "auto"}},
         {"metadata": {"name": "renamed", "labels": {"team": "search"}}},
         {"placement": {"runtime": "process"}},
         {"suspend": True},

@@ -1,0 +1,337 @@
+"""Follows the traffic of services: looks at their gateways and replicas, and says how many there are to be.
+
+What it says is carried out by the loop, like any other change. What it cannot see changes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from enova.adapters.traffic import FILE, TrafficRecord
+from enova.advise import Adviser, adviser_of
+from enova.core.control.autoscaler import Autoscaler
+from enova.core.control.decision import Decision
+from enova.core.control.history import DAYS, History
+from enova.core.control.measured import Measured
+from enova.core.control.minutes import Ledger, Minute, rates_of
+from enova.core.control.plant import Plant
+from enova.core.control.sight import ReplicaSight, Sight
+from enova.core.fingerprint import fingerprint
+from enova.core.launch import Role
+from enova.core.launches import replica_launch
+from enova.core.ledger.window import Look
+from enova.core.observed import Health, Instance, Observed, State, Unknown
+from enova.core.resolve import Resolved
+from enova.core.simulate.promises import promises_of, targets_of
+from enova.core.simulate.replica import Stage
+from enova.errors import EnovaError, ObserveError
+from enova.knowledge import Knowledge
+from enova.observe import observe
+from enova.plant import plant_for
+from enova.world import World
+
+INTERVAL_S = Autoscaler.interval_s
+COMPUTE_EVERY_S = 10.0
+"""Between tries to find out the capacity of what has just started, or cannot be told."""
+LOOKS_AT_ONCE = 32
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A service whose traffic is followed."""
+
+    resolved: Resolved
+    key: str
+    measured: Measured
+    plant: Plant | Unknown
+    autoscaler: Autoscaler | None = None
+    decision: Decision | None = None
+    unseen: str = ""
+    """Why the last look could not tell enough."""
+    ledger: Ledger | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaled:
+    """What there is to say of a service whose traffic is followed."""
+
+    mode: str
+    decision: Decision | None
+    arrived_per_s: float | None
+    """Over the last minute."""
+    met: tuple[float, float] | None
+    """Answers within the SLO and all of them, over the last half hour."""
+    trouble: str = ""
+    """Why nothing is decided."""
+
+    @property
+    def words(self) -> str:
+        """Return it in one line."""
+        if self.trouble:
+            return f"held: {self.trouble}"
+        if self.decision is None:
+            return "no look was made yet"
+        rate = "unknown" if self.arrived_per_s is None else f"{self.arrived_per_s:.2f} requests/s"
+        limited = f", limited: {self.decision.limited_by}" if self.decision.limited_by else ""
+        wanted = self.decision.replicas
+        return f"{rate} come; {wanted} replica{'s' if wanted != 1 else ''}{limited}: {self.decision.reason}"
+
+
+@dataclass(slots=True)
+class Scaler:
+    """Keeps an autoscaler for every service that asks for one."""
+
+    world: World
+    knowledge: Callable[[], Knowledge]
+    now: Callable[[], float]
+    """Unix time, for scheduled minima."""
+    state_dir: Path
+    """Where traffic is kept, minute by minute."""
+    wake: Callable[[], None]
+    """Called where another number of replicas is wanted."""
+    say: Callable[[str], None]
+    capacity: Callable[[Resolved, Adviser, Observed], Plant | Unknown] = plant_for
+    """Tells the plant of a service that runs."""
+    _record: TrafficRecord = field(init=False)
+    _kept: dict[str, _Kept] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _starts: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """When a replica was first seen, and when it served, by its id; 0: not yet."""
+
+    def __post_init__(self) -> None:
+        self._record = TrafficRecord(self.state_dir / FILE)
+
+    def keep(self, resolved: Resolved) -> None:
+        """Follow a service as it is wanted now, if it asks for that."""
+        name, service = resolved.service.name, resolved.service
+        if service.scaling.mode == "off" or service.suspend:
+            self.forget(name)
+            return
+        key = f"{fingerprint(replica_launch(resolved))} {service.slo!r} {service.injection!r} {service.scaling!r}"
+        with self._lock:
+            if name not in self._kept or self._kept[name].key != key:
+                before = self._kept.get(name)
+                targets = targets_of(promises_of(service.slo))
+                measured = before.measured if before else Measured(targets)
+                self._kept[name] = _Kept(resolved, key, measured, Unknown("its capacity is being computed"))
+
+    def forget(self, *names: str) -> None:
+        """Follow these no more."""
+        with self._lock:
+            for name in names:
+                self._kept.pop(name, None)
+
+    def recorded(self, name: str, *, since_s: float) -> tuple[Minute, ...]:
+        """Return the traffic that is kept of a service since a Unix time. Raises EnovaError."""
+        return self._record.minutes(name, since_s=since_s)
+
+    def wanted(self) -> dict[str, int]:
+        """Return how many replicas there are to be, of services that are scaled."""
+        with self._lock:
+            return {
+                name: one.decision.replicas
+                for name, one in self._kept.items()
+                if one.decision is not None and one.resolved.service.scaling.mode == "auto"
+            }
+
+    def why(self, name: str) -> str:
+        """Return why so many are wanted."""
+        with self._lock:
+            one = self._kept.get(name)
+        return f"scaled: {one.decision.reason}" if one is not None and one.decision is not None else ""
+
+    def told(self) -> dict[str, Scaled]:
+        """Return what there is to say of every service that is followed."""
+        with self._lock:
+            kept = dict(self._kept)
+        return {
+            name: Scaled(
+                mode=one.resolved.service.scaling.mode,
+                decision=one.decision,
+                arrived_per_s=_per_s(one.measured.arrived(60.0), 60.0),
+                met=one.measured.met(1800.0),
+                trouble=one.plant.reason if isinstance(one.plant, Unknown) else one.unseen,
+            )
+            for name, one in kept.items()
+        }
+
+    def threads(self, quitting: threading.Event) -> list[threading.Thread]:
+        """Start looking, and computing beside it, until told to end."""
+        threads = [
+            threading.Thread(target=self._again, args=(do, every_s, quitting), name=name, daemon=True)
+            for name, do, every_s in (
+                ("scaling", self.look, INTERVAL_S),
+                ("capacity", self.compute, COMPUTE_EVERY_S),
+            )
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _again(self, do: Callable[[], None], every_s: float, quitting: threading.Event) -> None:
+        while not quitting.wait(every_s):
+            try:
+                do()
+            except EnovaError as error:
+                self.say(f"a look at the traffic failed: {error.message}")
+            except Exception as error:  # noqa: BLE001 - the next look must be made all the same
+                self.say(f"a look at the traffic failed: unexpected {type(error).__name__}: {error}")
+
+    def look(self) -> None:
+        """Look at all services that are followed, and decide."""
+        with self._lock:
+            kept = dict(self._kept)
+        if not kept:
+            return
+        observed = observe(self.world, needed={one.resolved.runtime for one in kept.values()}, gpus=False)
+        ours = [i for i in observed.instances() if i.service in kept]
+        at_s = self.world.now()
+        replicas = [i for i in ours if i.role is Role.REPLICA and i.state is State.RUNNING and i.url]
+        gateways = [i for i in ours if i.role is Role.GATEWAY and i.state is State.RUNNING]
+        with ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="scrape") as pool:
+            looks = dict(zip((i.id for i in replicas), pool.map(self._metrics, replicas), strict=True))
+            came = dict(zip((i.service for i in gateways), pool.map(self._arrived, gateways), strict=True))
+        self._time_starts(replicas, at_s)
+        changed = [
+            self._decide(name, one, [i for i in ours if i.service == name], observed, looks, came.get(name), at_s)
+            for name, one in kept.items()
+        ]
+        if any(changed):
+            self.wake()
+        self._remember(kept)
+
+    def compute(self) -> None:
+        """Find out the capacity of services of which it is not known: seconds of work, so not within a look."""
+        with self._lock:
+            kept = {name: one for name, one in self._kept.items() if isinstance(one.plant, Unknown)}
+        if not kept:
+            return
+        needed = {one.resolved.runtime for one in kept.values()}
+        observed = observe(self.world, needed=needed, gpus=any(one.resolved.gpu for one in kept.values()))
+        adviser = adviser_of(self.knowledge(), observed)
+        for one in kept.values():
+            one.plant = self.capacity(one.resolved, adviser, observed)
+            if isinstance(one.plant, Plant):
+                name = one.resolved.service.name
+                minutes = self.recorded(name, since_s=self.now() - DAYS * 86_400)
+                before = History(rates_of(minutes, self.now()).tolist())
+                one.autoscaler = Autoscaler(partial(self._plant, one), history=before)
+
+    def _plant(self, one: _Kept, _: float) -> Plant:
+        """Return the plant with the minimum of this time of day, and starts as long as they were of late."""
+        assert isinstance(one.plant, Plant)  # noqa: S101 - there is an autoscaler only then
+        fewest = one.resolved.service.scaling.fewest_at(datetime.fromtimestamp(self.now(), UTC))
+        took = [ready_s - seen_s for seen_s, ready_s in list(self._starts.values()) if ready_s]
+        start_up_s = max(took[-3:]) if took else one.plant.start_up_s
+        return replace(one.plant, fewest=fewest, start_up_s=max(start_up_s, INTERVAL_S))
+
+    def _decide(
+        self,
+        name: str,
+        one: _Kept,
+        ours: list[Instance],
+        observed: Observed,
+        looks: Mapping[str, Look | Unknown],
+        came: float | Unknown | None,
+        at_s: float,
+    ) -> bool:
+        """Take in a look at one service; return whether another number of replicas is wanted than there is."""
+        runtime = observed.runtimes.get(one.resolved.runtime)
+        if not hasattr(runtime, "instances"):
+            one.unseen = runtime.reason if isinstance(runtime, Unknown) else "its runtime was not seen"
+            return False
+        seen = [_replica(i, looks.get(i.id), at_s) for i in ours if i.role is Role.REPLICA]
+        serving = {i.id: looks[i.id] for i in ours if i.id in looks and _serves(i)}
+        arrived = came if isinstance(came, float) else None
+        one.measured.take(at_s, arrived, serving, ready=sum(r.stage is Stage.READY for r in seen))
+        one.unseen = came.reason if isinstance(came, Unknown) else "" if came is not None else "no gateway serves"
+        if one.autoscaler is None:
+            return False
+        sight = Sight(at_s=at_s, replicas=tuple(seen), held=0, seen=one.measured)
+        before = one.decision.replicas if one.decision else None
+        wanted = one.autoscaler.decide(sight)
+        one.decision = one.autoscaler.decision
+        if wanted is None or wanted == before:
+            return False
+        advisory = one.resolved.service.scaling.mode != "auto"
+        reason = one.decision.reason if one.decision else ""
+        self.say(f"{name}: {'would scale' if advisory else 'scale'} {sight.up} to {wanted}: {reason}")
+        return not advisory
+
+    def _remember(self, kept: Mapping[str, _Kept]) -> None:
+        now_s = self.now()
+        over = []
+        for name, one in kept.items():
+            last = one.measured.last
+            if last is None or last.arrived is None:
+                continue
+            one.ledger = one.ledger or Ledger(name)
+            ready = one.decision.ready if one.decision else 0
+            minute = one.ledger.add(
+                now_s, seconds=last.seconds, arrived=last.arrived, met=last.met, replicas=ready
+            )
+            if minute is not None:
+                over.append(minute)
+        if over:
+            self._record.add(over, now_s=now_s)
+
+    def _metrics(self, instance: Instance) -> Look | Unknown:
+        try:
+            return self.world.metrics(instance.url or "", self.world.now)
+        except ObserveError as error:
+            return Unknown(error.message)
+
+    def _arrived(self, gateway: Instance) -> float | Unknown:
+        if gateway.metrics_url is None:
+            return Unknown("the gateway has no metrics")
+        try:
+            return self.world.gateway.arrived(gateway.metrics_url)
+        except ObserveError as error:
+            return Unknown(error.message)
+
+    def _time_starts(self, replicas: list[Instance], at_s: float) -> None:
+        known = {i.id for i in replicas}
+        self._starts = {key: times for key, times in self._starts.items() if key in known or times[1]}
+        first = not self._starts
+        for instance in replicas:
+            seen_s, ready_s = self._starts.get(instance.id, (at_s, 0.0))
+            if not ready_s and _serves(instance):
+                # What served when it was first seen started nobody knows when.
+                ready_s = 0.0 if first or seen_s == at_s else at_s
+            self._starts[instance.id] = seen_s, ready_s
+
+
+def _serves(instance: Instance) -> bool:
+    return instance.state is State.RUNNING and instance.health is Health.HEALTHY
+
+
+def _replica(instance: Instance, look: Look | Unknown | None, at_s: float) -> ReplicaSight:
+    up = Stage.READY if _serves(instance) else Stage.STARTING
+    stage = Stage.DOWN if instance.state is State.EXITED else up
+    engines = list(look.engines.values()) if isinstance(look, Look) else []
+    running, waiting = _sum([e.running for e in engines]), _sum([e.waiting for e in engines])
+    uses = [engine.kv_usage for engine in engines if engine.kv_usage is not None]
+    return ReplicaSight(
+        number=instance.slot,
+        stage=stage,
+        since_s=at_s,
+        in_flight=None if running is None or waiting is None else running + waiting,
+        running=running,
+        waiting=waiting,
+        kv_use=sum(uses) / len(uses) if uses else None,
+    )
+
+
+def _sum(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def _per_s(count: float | None, over_s: float) -> float | None:
+    return None if count is None else count / over_s

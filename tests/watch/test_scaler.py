@@ -1,0 +1,189 @@
+"""The daemon follows traffic: it adds replicas, takes them away, and does neither where it cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from enova.core.control.plant import Curve, Plant
+from enova.core.engine.snapshot import Snapshot
+from enova.core.ledger.window import Look
+from enova.core.observed import Unknown
+from tests.watch.watching import Watched
+
+PLANT = Plant(capacity=Curve((1,), (10.0,)), start_up_s=20.0)
+SLO = "{ttft: {p99: 2s}}"
+AUTO = "{min: 1, max: 6, mode: auto}"
+
+
+class Busy:
+    """A daemon whose service gets as many requests a second as a test says."""
+
+    def __init__(self, folder: Path, scaling: str = AUTO, *, advisory: bool = False) -> None:
+        self.watched = Watched(folder, advisory=advisory)
+        self.watched.write(scaling=scaling, slo=SLO)
+        self.came = 0.0
+        self.deaf = False
+        self.mute: set[str] = set()
+        self.begin()
+
+    def begin(self) -> None:
+        self.watched.settle()
+        self.watched.daemon.scaler.capacity = lambda *_: PLANT
+        self.watched.daemon.scaler.compute()
+
+    def serve(self, per_s: float, seconds: float) -> int:
+        """Let requests come for so long, and return how many replicas serve then."""
+        host = self.watched.host
+        for _ in range(round(seconds / 5)):
+            self.came += per_s * 5
+            host.time_s += 4
+            host.arrived = {} if self.deaf else {url: lambda _: self.came for url in host.routes}
+            host.metrics = {target: self.metrics(target) for target in self.watched.served()}
+            self.watched.daemon.wake.clear()
+            self.watched.daemon.scaler.look()
+            host.time_s += 1
+            if self.watched.daemon.wake.is_set():
+                self.watched.look()
+        self.watched.look()
+        return len(self.watched.served())
+
+    def metrics(self, target: str) -> Callable[[float], Look]:
+        def look(at_s: float) -> Look:
+            if target in self.mute:
+                return Look(engines={}, histograms={})
+            snapshot = Snapshot(at_s=at_s, running=2.0, waiting=0.0, kv_usage=0.1)
+            return Look(engines={"0": snapshot}, histograms={})
+
+        return look
+
+    def words(self) -> str:
+        return self.watched.look().services["chat"].scaling
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Busy:
+    return Busy(tmp_path)
+
+
+def test_replicas_follow_the_traffic(busy: Busy) -> None:
+    assert busy.serve(5.0, 120) == 1
+    assert busy.serve(35.0, 120) == 4
+    assert busy.serve(5.0, 300) == 1
+
+
+def test_what_it_does_is_said_and_kept_with_the_reason(busy: Busy) -> None:
+    busy.serve(35.0, 120)
+
+    assert any("scale 1 to" in line and "requests/s are to be expected" in line for line in busy.watched.said)
+    newest = max(busy.watched.revisions(), key=lambda one: one.number)
+    assert newest.why.startswith("scaled: ")
+    assert "35.00 requests/s come; 4 replicas" in busy.words()
+
+
+def test_nothing_changes_while_the_gateway_cannot_be_seen(busy: Busy) -> None:
+    busy.serve(35.0, 120)
+    busy.deaf = True
+
+    assert busy.serve(0.0, 900) == 4
+    assert "held: " in busy.words()
+
+
+def test_replicas_that_cannot_be_seen_are_no_reason_to_take_any_away(busy: Busy) -> None:
+    busy.serve(35.0, 120)
+    busy.mute = {"chat#0", "chat#1", "chat#2", "chat#3"}
+
+    assert busy.serve(35.0, 300) == 4
+
+
+def test_a_runtime_that_cannot_be_seen_holds(busy: Busy) -> None:
+    busy.serve(35.0, 120)
+    busy.watched.host.unreachable.add("docker")
+    busy.serve(0.0, 300)
+    busy.watched.host.unreachable.clear()
+
+    assert len(busy.watched.served()) == 4
+
+
+def test_a_gateway_that_counts_from_nothing_again_is_no_lack_of_traffic(busy: Busy) -> None:
+    busy.serve(35.0, 120)
+    busy.came = 0.0
+
+    assert busy.serve(35.0, 120) == 4
+
+
+def test_a_daemon_that_begins_anew_leaves_as_many_as_there_are(busy: Busy) -> None:
+    busy.serve(35.0, 120)
+    busy.watched.restart()
+    busy.begin()
+
+    assert len(busy.watched.served()) == 4
+    assert busy.serve(35.0, 60) == 4
+
+
+def test_what_the_spec_allows_is_obeyed(tmp_path: Path) -> None:
+    busy = Busy(tmp_path, "{min: 2, max: 3, mode: auto}")
+
+    assert busy.serve(95.0, 120) == 3
+    assert busy.serve(1.0, 300) == 2
+
+
+def test_an_adviser_says_what_it_would_do_and_does_nothing(tmp_path: Path) -> None:
+    busy = Busy(tmp_path, "{min: 1, max: 6, mode: advisory}")
+
+    assert busy.serve(35.0, 120) == 1
+    assert any("would scale 1 to" in line for line in busy.watched.said)
+
+
+def test_a_service_that_does_not_ask_for_it_is_not_followed(tmp_path: Path) -> None:
+    busy = Busy(tmp_path, "{min: 1, max: 6}")
+
+    assert busy.serve(95.0, 60) == 1
+    assert busy.words() == ""
+
+
+def test_a_capacity_that_cannot_be_told_holds_and_says_why(tmp_path: Path) -> None:
+    busy = Busy(tmp_path)
+    busy.watched.restart()
+    busy.watched.settle()
+    busy.watched.daemon.scaler.capacity = lambda *_: Unknown("slo promises no latency")
+    busy.watched.daemon.scaler.compute()
+
+    assert busy.serve(95.0, 60) == 1
+    assert busy.words() == "held: slo promises no latency"
+
+
+def test_figures_are_there_for_prometheus(busy: Busy) -> None:
+    busy.serve(35.0, 120)
+    registry = busy.watched.daemon.metrics.registry
+    of_chat = {"service": "chat"}
+
+    assert registry.get_sample_value("enova_scaling_replicas", of_chat) == 4
+    assert registry.get_sample_value("enova_scaling_arrived_requests_per_second", of_chat) == pytest.approx(
+        35, rel=0.1
+    )
+    assert registry.get_sample_value("enova_scaling_held", of_chat) == 0
+    assert registry.get_sample_value("enova_scaling_slo_met_ratio", of_chat) is None
+
+
+def test_a_service_that_asks_for_it_no_more_is_not_followed(busy: Busy) -> None:
+    busy.serve(5.0, 30)
+    busy.watched.write(scaling="{min: 1, max: 6}", slo=SLO)
+    busy.watched.look()
+
+    assert busy.watched.daemon.scaler.told() == {}
+
+
+def test_traffic_is_kept_minute_by_minute_and_known_after_a_restart(busy: Busy) -> None:
+    for _ in range(12):
+        busy.serve(35.0, 15)
+        busy.watched.now_s += 15
+    minutes = busy.watched.daemon.scaler.recorded("chat", since_s=0.0)
+    busy.watched.restart()
+    busy.begin()
+    busy.deaf = True
+
+    assert sum(minute.arrived for minute in minutes) == pytest.approx(35 * 120, rel=0.2)
+    assert busy.serve(0.0, 60) == 4
