@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import ssl
 from typing import Any
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
+from enova.core.engine.snapshot import known
+from enova.core.metrics.page import snapshots_of
 from enova.core.observed import Health
 from enova.errors import ApplyError
 
 LOOK_TIMEOUT_S = 2.0
-IN_FLIGHT_METRICS = ("vllm:num_requests_running", "vllm:num_requests_waiting")
 NOT_OFFERED = frozenset({400, 404, 405, 501})
 """How engines say that they, or this model, do not do plain completions."""
 
@@ -137,11 +136,9 @@ def _json(answer: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _in_flight(exposition: str) -> int | None:
-    """Sum the samples of all engines; a name that is missing makes the sum unknown, not smaller."""
-    samples = [sample for family in text_string_to_metric_families(exposition) for sample in family.samples]
-    seen = {sample.name for sample in samples}
-    if not seen.issuperset(IN_FLIGHT_METRICS):
+def _in_flight(page: str) -> int | None:
+    """Sum what all engines have; a name that is missing makes the sum unknown, not smaller."""
+    engines = snapshots_of(page, 0.0).values()
+    if not engines or any(engine.lacks("running", "waiting") for engine in engines):
         return None
-    total = sum(sample.value for sample in samples if sample.name in IN_FLIGHT_METRICS)
-    return int(total) if math.isfinite(total) else None
+    return int(sum(known(engine.running) + known(engine.waiting) for engine in engines))

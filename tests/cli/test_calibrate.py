@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from enova.adapters.metrics import ANSWERS, NAMES
 from enova.core.engine.calibration import Calibrated, StepCosts, Work
 from enova.core.engine.learnt import learnt_in
 from enova.core.engine.snapshot import Snapshot
+from enova.core.metrics.names import ANSWERS, NAMES
 from tests.cli.metrics_server import EVERY_S, Server
 from tests.cli.terminal import Machine
 from tests.core.engine.scraped import poisson, scraped
@@ -23,7 +23,7 @@ LOOKS = ("--for", "70s", "--every", "500ms")
 
 def exposition(snapshot: Snapshot) -> str:
     """Return the metrics page that reads as a snapshot."""
-    values = {names[0]: getattr(snapshot, field) for field, names in NAMES.items()}
+    values = {names[0].text: getattr(snapshot, field) for field, names in NAMES.items()}
     lines = [f'{name}{{engine="0"}} {value}' for name, value in values.items() if value is not None]
     http = (("count", snapshot.answers), ("sum", snapshot.answers_s))
     lines += [
