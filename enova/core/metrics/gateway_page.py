@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from enova.core.metrics import names
 from enova.core.metrics.exposition import Reader
+from enova.core.metrics.series import Key
 
 ATTEMPTS, RETRIES, UNTAKEN = "attempts", "retries", "untaken"
 
@@ -20,13 +21,13 @@ ATTEMPTS, RETRIES, UNTAKEN = "attempts", "retries", "untaken"
 class GatewayLook:
     """What the metrics of one gateway say at a moment."""
 
-    counters: Mapping[tuple[str, str], float]
+    counters: Mapping[Key, float]
     """By `ATTEMPTS` and worker URL, or `RETRIES` or `UNTAKEN` and route."""
 
 
 def gateway_look_of(page: str) -> GatewayLook:
     """Return what a page says. Bad text, or that of something else, is a ValueError."""
-    counters: dict[tuple[str, str], float] = {}
+    counters: dict[Key, float] = {}
     there = False
     for meaning, value in _READER.read(page):
         there = True
@@ -37,7 +38,7 @@ def gateway_look_of(page: str) -> GatewayLook:
     return GatewayLook(counters)
 
 
-def arrived(increase: Mapping[tuple[str, str], float]) -> float:
+def arrived(increase: Mapping[Key, float]) -> float:
     """Return the requests that came, from what the counters grew by."""
     by = {kind: sum(grown for (of, _), grown in increase.items() if of == kind) for kind in (ATTEMPTS, UNTAKEN)}
     retries = sum(grown for (of, _), grown in increase.items() if of == RETRIES)
