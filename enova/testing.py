@@ -52,8 +52,6 @@ class MemoryHost:
     """Target -> requests in flight."""
     metrics: dict[str, Callable[[float], MetricsLook]] = field(default_factory=dict)
     """Target -> what its metrics say at a time."""
-    arrived: dict[str, Callable[[float], float]] = field(default_factory=dict)
-    """Gateway URL -> how many requests have come to it by a time."""
     writes: list[str] = field(default_factory=list)
     """Every call that changed something, in order: `create chat#0`."""
     time_s: float = 0.0
@@ -191,12 +189,6 @@ class MemoryGateway:
     def routes(self, url: str) -> Routes:
         workers = self.host.routes.get(url)
         return None if workers is None else frozenset(workers)
-
-    def arrived(self, metrics_url: str) -> float:
-        staged = self.host.arrived.get(metrics_url.removesuffix("/metrics"))
-        if staged is None:
-            raise ObserveError(f"{metrics_url} cannot be read")
-        return staged(self.host.time_s)
 
     def add(self, url: str, worker_url: str) -> None:
         if self.host.at(worker_url) is None:

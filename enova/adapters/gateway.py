@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 
 import httpx
 
 from enova.core.observed import Routes, Unknown
-from enova.errors import ApplyError, ObserveError
+from enova.errors import ApplyError
 
 LOOK_TIMEOUT_S = 3.0
 ADD_TIMEOUT_S = 30.0
@@ -39,25 +38,6 @@ class VllmRouter:
             return Unknown(f"gateway {url}: not a vllm-router: {answer.text[:200]!r}")
         return worker_urls
 
-    def arrived(self, metrics_url: str) -> float:
-        """Return how many requests it has sent to workers since it was started. Raises ObserveError.
-
-        Counted when they are sent, which is when they come; `vllm_router_requests_total` counts when the answer
-        begins, and a fleet that is too slow would look as if nobody came. What is tried again counts again, and so
-        do questions such as which models there are. A router to which nobody came yet has no such line.
-        """
-        try:
-            answer = self._client.get(metrics_url).raise_for_status()
-            counts = [float(count) for count in _SENT.findall(answer.text)]
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise ObserveError(
-                f"metrics of the gateway at {metrics_url} could not be read: {_words(error)}",
-                hint="check that the gateway runs",
-            ) from error
-        if _OF_ROUTER not in answer.text and answer.text.strip():
-            raise ObserveError(f"{metrics_url} has no metrics of vllm-router", hint="check the address")
-        return float(sum(counts))
-
     def add(self, url: str, worker_url: str) -> None:
         """Route to a worker that answers its health check. Adding one twice succeeds."""
         answer = self._post(url, "add_worker", worker_url, ADD_TIMEOUT_S)
@@ -86,10 +66,6 @@ class VllmRouter:
                 f"gateway {url}: {action} of {worker_url}: {_words(error)}",
                 hint="check that the gateway runs, and apply again",
             ) from error
-
-
-_OF_ROUTER = "vllm_router_"
-_SENT = re.compile(r"^vllm_router_processed_requests_total\{[^}]*\}\s+(\S+)$", re.MULTILINE)
 
 
 def _known(routes: Routes) -> frozenset[str]:

@@ -22,13 +22,15 @@ Rates = tuple[tuple[float, float], ...]
 
 def recorded_rates(session: Session, service: str, past_s: float) -> Rates:
     """Return the rates that the daemon kept of the last so many seconds. Raises UsageError if it kept none."""
-    from enova.adapters.traffic import traffic_of
+    from enova.adapters.rollups import rollups_of
+    from enova.core.control.history import MINUTE_S
 
-    minutes = traffic_of(session.settings).minutes(service, since_s=session.now() - past_s)
-    if len(minutes) < 2:
-        hint = "`enova watch` keeps it of services whose scaling.mode is advisory or auto"
+    minutes = rollups_of(session.settings).rollups(service, session.now() - past_s)
+    known = [(minute.at_s, minute.arrived) for minute in minutes if minute.arrived is not None]
+    if len(known) < 2:
+        hint = "`enova watch` keeps it while it runs"
         raise UsageError(f"{service}: no traffic of that time is kept", hint=hint)
-    return tuple((minute.at_s - minutes[0].at_s, minute.per_s) for minute in minutes)
+    return tuple((at_s - known[0][0], arrived / MINUTE_S) for at_s, arrived in known)
 
 
 def replayed(

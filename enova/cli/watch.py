@@ -24,6 +24,7 @@ from enova.errors import UsageError
 if TYPE_CHECKING:
     from enova.core.watch.report import Report
     from enova.watch import Daemon, Specs
+    from enova.watch.live import Live
 
 LISTEN = "127.0.0.1:9105"
 GIT = "git+"
@@ -60,6 +61,12 @@ def watch(
             "--listen", metavar="HOST:PORT", help="Where /healthz, /readyz, /metrics and /hook are; or none."
         ),
     ] = LISTEN,
+    metrics_interval: Annotated[
+        str,
+        typer.Option(
+            "--metrics-interval", metavar="DURATION", help="How often to ask replicas and gateways what they do."
+        ),
+    ] = "5s",
     inventory: InventoryFile = None,
 ) -> int:
     """Keep what runs as the specs say: on every change of them, and of what runs.
@@ -81,12 +88,15 @@ def watch(
     from enova.watch.leader import leading, place
     from enova.watch.serve import served
     from enova.watch.systemd import notify
+    from enova.watch.vital_metrics import VitalMetrics
 
     session = session_of(ctx)
     specs = _specs(source, session, poll_s=_at_least(1.0, "--poll", poll))
     daemon = _daemon(
         session, specs, _at_least(0.1, "--interval", interval), inventory, prune=prune, advisory=advisory
     )
+    daemon.live = _live(session, daemon, _at_least(1.0, "--metrics-interval", metrics_interval))
+    daemon.metrics.registry.register(VitalMetrics(daemon.live))
     at = _address(listen)
     base = place(session.settings.state_dir, specs.name, advisory=advisory)
     # To see from outside what a loop does that does not turn.
@@ -109,6 +119,7 @@ def watch(
             leads.begins(base.with_suffix(".json"))
             threads = follow(specs, list(daemon.world.runtimes.values()), daemon.wake.set, daemon.quit)
             threads += daemon.scaler.threads(daemon.quit)
+            threads.append(daemon.live.start(daemon.quit))
             daemon.run(leads.turns)
             notify("STOPPING=1")
             for thread in threads:
@@ -196,6 +207,22 @@ def _daemon(
         interval_s=interval_s,
         prune=prune,
         advisory=advisory,
+    )
+
+
+def _live(session: Session, daemon: Daemon, interval_s: float) -> Live:
+    from enova.adapters.rollups import rollups_of
+    from enova.adapters.scrape import TIMEOUT_S, Scraper
+    from enova.watch.live import Live
+
+    return Live(
+        scraper=Scraper(timeout_s=min(TIMEOUT_S, interval_s / 2), monotonic=session.monotonic),
+        # Beside an adviser there may be one that acts, and what came would be counted twice.
+        rollups=None if daemon.advisory else rollups_of(session.settings),
+        interval_s=interval_s,
+        now=session.now,
+        monotonic=session.monotonic,
+        say=daemon.say,
     )
 
 

@@ -78,10 +78,6 @@ class Gateway(Protocol):
         """Return the worker URLs it routes to; None if nothing listens; Unknown if it does not make sense."""
         ...
 
-    def arrived(self, metrics_url: str) -> float:
-        """Return how many requests have come to its workers since it was started. Raises ObserveError."""
-        ...
-
     def add(self, url: str, worker_url: str) -> None:
         """Route to a worker. Adding one twice succeeds."""
         ...

@@ -40,12 +40,9 @@ def daemon_text(report: Report, *, alive: bool, now_s: float) -> Text:
             text.append(f"  {name}: ").append(one.in_force, "yellow").append(f": {plain(one.reason)}\n")
         waits = (one.waits,) if one.waits else ()
         scaling = (one.scaling,) if one.scaling else ()
-        for what, lines in (
-            ("doing", one.doing),
-            ("would do", one.would),
-            ("waits", waits),
-            ("scaling", scaling),
-        ):
+        traffic = (one.traffic,) if one.traffic else ()
+        told = (("doing", one.doing), ("would do", one.would), ("waits", waits), ("now", traffic))
+        for what, lines in (*told, ("scaling", scaling), ("not measured", one.unmeasured)):
             for line in lines:
                 text.append(f"  {name}: {what}: ", "cyan").append(f"{plain(line)}\n")
     return text.append("\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,6 @@ from enova.adapters.lock import exclusive
 from enova.advise import Wish
 from enova.core.observed import Observed
 from enova.core.plan import Plan
-from enova.core.revision import digest_of
 from enova.core.watch.backoff import Backoff
 from enova.core.watch.hang import Hangs
 from enova.core.watch.report import Report, ServiceReport
@@ -27,12 +26,14 @@ from enova.errors import ApplyError, EnovaError
 from enova.executor import Phase, Progress, Result
 from enova.keeping import Origin, keep, revisions_of
 from enova.knowledge import Knowledge
+from enova.observe import observe
 from enova.tick import Tick, plan, plan_removal
+from enova.watch.live import Live
 from enova.watch.metrics import Metrics
 from enova.watch.scaler import Scaler
 from enova.watch.specs import Specs
 from enova.watch.told import Told
-from enova.watch.wanted import Memory, Wanted
+from enova.watch.wanted import Group, Memory, Wanted
 from enova.watch.work import Job, Work
 from enova.world import World
 
@@ -68,6 +69,7 @@ class Daemon:
     prune: bool = False
     advisory: bool = False
     metrics: Metrics = field(default_factory=Metrics)
+    live: Live = field(default_factory=Live)
     wake: threading.Event = field(default_factory=threading.Event)
     """Set to have it look now."""
     quit: threading.Event = field(default_factory=threading.Event)
@@ -80,6 +82,7 @@ class Daemon:
     _told: Told = field(init=False)
     _alone: ExitStack = field(default_factory=ExitStack)
     _is_alone: bool = False
+    _observed: Observed | None = None
     _waits: dict[str, str] = field(default_factory=dict)
     _would: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -87,7 +90,7 @@ class Daemon:
         self.work = Work(self.world, self._progress, self.wake.set)
         self._told = Told(lambda words: self.say(words))
         self.scaler = Scaler(
-            self.world, self.knowledge, self.now, self.state_dir, self.wake.set, lambda words: self.say(words)
+            self.world, self.knowledge, self.now, lambda: self.live, self.wake.set, lambda words: self.say(words)
         )
         self._memory = Memory(self.specs, self.history, lambda file: self.knowledge().digest(file))
 
@@ -123,7 +126,7 @@ class Daemon:
         """Look once, begin what is to be done, and return what there is to say of it."""
         wanted = self._memory.look()
         self._call_off(wanted)
-        self._waits, self._would = {}, {}
+        self._waits, self._would, self._observed = {}, {}, None
         unseen = list(wanted.unseen)
         self.scaler.forget(*(self.scaler.told().keys() - wanted.services.keys()))
         if self.advisory or self._take_lock(unseen):
@@ -133,18 +136,19 @@ class Daemon:
                 self._remove(wanted)
         if not self.work.jobs():
             self._release()
+        self.live.follow(lambda: self._observed or observe(self.world, needed=(), gpus=False), wanted.services)
         self._told.standing((*wanted.problems, *unseen, wanted.refusal))
         report = self._report(wanted, tuple(dict.fromkeys(unseen)))
         self.report(report)
         return report
 
-    def _groups(self, wanted: Wanted) -> Iterator[_Group]:
+    def _groups(self, wanted: Wanted) -> Iterator[Group]:
         """Repairs first: they are cheap to plan, and what was promised to them is not given to what is new."""
         busy, names = self.work.jobs(), dict[str, InForce]()
         for name, one in wanted.services.items():
             if one.version is None or name in busy:
                 continue
-            waits = self._backoff.waits(name, _spec(one.version), self.monotonic())
+            waits = self._backoff.waits(name, one.version.spec_digest, self.monotonic())
             if waits:
                 self._waits[name] = waits
                 continue
@@ -152,11 +156,11 @@ class Daemon:
         steady = {name: one for name, one in names.items() if not one.changed}
         chosen = {name: one for name, one in names.items() if one.changed and one.version and one.version.entry}
         left = {name: one for name, one in names.items() if name not in steady and name not in chosen}
-        yield _Group(steady, Wish(choose=False, foresee=False))
-        yield _Group(chosen, Wish(choose=False))
-        yield _Group(left, Wish())
+        yield Group(steady, Wish(choose=False, foresee=False))
+        yield Group(chosen, Wish(choose=False))
+        yield Group(left, Wish())
 
-    def _group(self, group: _Group, wanted: Wanted) -> list[str]:
+    def _group(self, group: Group, wanted: Wanted) -> list[str]:
         """Plan for services together and begin what is to be done; return what could not be seen."""
         versions = [one.version for one in group.services.values() if one.version]
         if not versions:
@@ -174,6 +178,7 @@ class Daemon:
         )
         for one in found.resolved:
             self.scaler.keep(one)
+        self._observed = found.observed
         self._forget(found.observed)
         for version in versions:
             name = version.service.name
@@ -191,7 +196,7 @@ class Daemon:
         if len(observed.runtimes) == len(self.world.runtimes):
             self._hangs.forget(observed)
 
-    def _settled(self, name: str, tick: Tick, origin: Origin, group: _Group) -> None:
+    def _settled(self, name: str, tick: Tick, origin: Origin, group: Group) -> None:
         """Nothing had to be done. A version that is new is kept as applied all the same."""
         self._told.forget(name)
         self._backoff.over(name)
@@ -207,7 +212,7 @@ class Daemon:
         if self.quit.is_set():
             return
         self.say(f"{name}: {len(tick.plan.actions)} to do\n{_lines(tick.plan)}")
-        job = Job(name, version.digest if version else "", _spec(version) if version else "", tick)
+        job = Job(name, version.digest if version else "", version.spec_digest if version else "", tick)
         self.work.begin(job, lambda job, result, trouble: self._ended(job, result, trouble, origin))
 
     def _ended(self, job: Job, result: Result | None, trouble: str, origin: Origin) -> None:
@@ -289,7 +294,8 @@ class Daemon:
         )
 
     def _report(self, wanted: Wanted, unseen: tuple[str, ...]) -> Report:
-        jobs, scaling = self.work.jobs(), self.scaler.told()
+        jobs, live = self.work.jobs(), {name: self.live.vitals(name) for name in self.live.services()}
+        scaling = self.scaler.told()
         self.metrics.scaled(scaling)
         services = {
             name: ServiceReport(
@@ -299,6 +305,8 @@ class Daemon:
                 would=self._would.get(name, ()),
                 waits=self._waits.get(name, ""),
                 scaling=scaling[name].words if name in scaling else "",
+                traffic=live[name].words if name in live else "",
+                unmeasured=live[name].unseen if name in live else (),
             )
             for name, one in sorted(wanted.services.items())
         }
@@ -333,16 +341,6 @@ class Daemon:
         if progress.phase is not Phase.RUNNING:
             detail = f": {progress.detail.splitlines()[0]}" if progress.detail else ""
             self.say(f"{progress.action.target}: {progress.action.verb} {progress.phase}{detail}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    services: Mapping[str, InForce]
-    wish: Wish
-
-
-def _spec(version: Version) -> str:
-    return digest_of(version.service, None)
 
 
 def _lines(plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""Follows the traffic of services: looks at their gateways and replicas, and says how many there are to be.
+"""Follows the traffic of services: what goes on in them, and how many replicas that takes.
 
 What it says is carried out by the loop, like any other change. What it cannot see changes nothing.
 """
@@ -6,40 +6,38 @@ What it says is carried out by the loop, like any other change. What it cannot s
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
-from enova.adapters.traffic import FILE, TrafficRecord
 from enova.advise import Adviser, adviser_of
 from enova.core.control.autoscaler import Autoscaler
 from enova.core.control.decision import Decision
-from enova.core.control.history import DAYS, History
-from enova.core.control.measured import Measured
-from enova.core.control.minutes import Ledger, Minute, rates_of
+from enova.core.control.history import DAYS, MINUTE_S, History, rates_of
+from enova.core.control.lately import Lately
 from enova.core.control.plant import Plant
 from enova.core.control.sight import ReplicaSight, Sight
 from enova.core.fingerprint import fingerprint
 from enova.core.launch import Role
 from enova.core.launches import replica_launch
-from enova.core.ledger.window import Look
+from enova.core.metrics.vitals import ReplicaVitals
 from enova.core.observed import Health, Instance, Observed, State, Unknown
 from enova.core.resolve import Resolved
 from enova.core.simulate.promises import promises_of, targets_of
 from enova.core.simulate.replica import Stage
-from enova.errors import EnovaError, ObserveError
+from enova.errors import EnovaError
 from enova.knowledge import Knowledge
 from enova.observe import observe
 from enova.plant import plant_for
+from enova.watch.live import Live
 from enova.world import World
 
 INTERVAL_S = Autoscaler.interval_s
+MET_S = 900.0
+"""Over which it is told how many answers met the SLO."""
 COMPUTE_EVERY_S = 10.0
 """Between tries to find out the capacity of what has just started, or cannot be told."""
-LOOKS_AT_ONCE = 32
 
 
 @dataclass(slots=True)
@@ -48,13 +46,12 @@ class _Kept:
 
     resolved: Resolved
     key: str
-    measured: Measured
     plant: Plant | Unknown
     autoscaler: Autoscaler | None = None
     decision: Decision | None = None
+    lately: Lately | None = None
     unseen: str = ""
     """Why the last look could not tell enough."""
-    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +63,7 @@ class Scaled:
     arrived_per_s: float | None
     """Over the last minute."""
     met: tuple[float, float] | None
-    """Answers within the SLO and all of them, over the last half hour."""
+    """Answers within the SLO and all of them, over the last quarter of an hour."""
     trouble: str = ""
     """Why nothing is decided."""
 
@@ -91,21 +88,17 @@ class Scaler:
     knowledge: Callable[[], Knowledge]
     now: Callable[[], float]
     """Unix time, for scheduled minima."""
-    state_dir: Path
-    """Where traffic is kept, minute by minute."""
+    live: Callable[[], Live]
+    """What goes on."""
     wake: Callable[[], None]
     """Called where another number of replicas is wanted."""
     say: Callable[[str], None]
     capacity: Callable[[Resolved, Adviser, Observed], Plant | Unknown] = plant_for
     """Tells the plant of a service that runs."""
-    _record: TrafficRecord = field(init=False)
     _kept: dict[str, _Kept] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _starts: dict[str, tuple[float, float]] = field(default_factory=dict)
     """When a replica was first seen, and when it served, by its id; 0: not yet."""
-
-    def __post_init__(self) -> None:
-        self._record = TrafficRecord(self.state_dir / FILE)
 
     def keep(self, resolved: Resolved) -> None:
         """Follow a service as it is wanted now, if it asks for that."""
@@ -116,20 +109,13 @@ class Scaler:
         key = f"{fingerprint(replica_launch(resolved))} {service.slo!r} {service.injection!r} {service.scaling!r}"
         with self._lock:
             if name not in self._kept or self._kept[name].key != key:
-                before = self._kept.get(name)
-                targets = targets_of(promises_of(service.slo))
-                measured = before.measured if before else Measured(targets)
-                self._kept[name] = _Kept(resolved, key, measured, Unknown("its capacity is being computed"))
+                self._kept[name] = _Kept(resolved, key, Unknown("its capacity is being computed"))
 
     def forget(self, *names: str) -> None:
         """Follow these no more."""
         with self._lock:
             for name in names:
                 self._kept.pop(name, None)
-
-    def recorded(self, name: str, *, since_s: float) -> tuple[Minute, ...]:
-        """Return the traffic that is kept of a service since a Unix time. Raises EnovaError."""
-        return self._record.minutes(name, since_s=since_s)
 
     def wanted(self) -> dict[str, int]:
         """Return how many replicas there are to be, of services that are scaled."""
@@ -154,8 +140,8 @@ class Scaler:
             name: Scaled(
                 mode=one.resolved.service.scaling.mode,
                 decision=one.decision,
-                arrived_per_s=_per_s(one.measured.arrived(60.0), 60.0),
-                met=one.measured.met(1800.0),
+                arrived_per_s=None if one.lately is None else _known(one.lately.vitals.arrived_over[MINUTE_S]),
+                met=None if one.lately is None else one.lately.met(MET_S),
                 trouble=one.plant.reason if isinstance(one.plant, Unknown) else one.unseen,
             )
             for name, one in kept.items()
@@ -190,21 +176,16 @@ class Scaler:
         if not kept:
             return
         observed = observe(self.world, needed={one.resolved.runtime for one in kept.values()}, gpus=False)
-        ours = [i for i in observed.instances() if i.service in kept]
-        at_s = self.world.now()
-        replicas = [i for i in ours if i.role is Role.REPLICA and i.state is State.RUNNING and i.url]
-        gateways = [i for i in ours if i.role is Role.GATEWAY and i.state is State.RUNNING]
-        with ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="scrape") as pool:
-            looks = dict(zip((i.id for i in replicas), pool.map(self._metrics, replicas), strict=True))
-            came = dict(zip((i.service for i in gateways), pool.map(self._arrived, gateways), strict=True))
-        self._time_starts(replicas, at_s)
+        live, at_s = self.live(), self.world.now()
+        live.follow(lambda: observed, live.services())
+        ours = [i for i in observed.instances() if i.service in kept and i.role is Role.REPLICA]
+        self._time_starts([i for i in ours if i.state is State.RUNNING], at_s)
         changed = [
-            self._decide(name, one, [i for i in ours if i.service == name], observed, looks, came.get(name), at_s)
+            self._decide(name, one, [i for i in ours if i.service == name], observed, at_s)
             for name, one in kept.items()
         ]
         if any(changed):
             self.wake()
-        self._remember(kept)
 
     def compute(self) -> None:
         """Find out the capacity of services of which it is not known: seconds of work, so not within a look."""
@@ -219,8 +200,9 @@ class Scaler:
             one.plant = self.capacity(one.resolved, adviser, observed)
             if isinstance(one.plant, Plant):
                 name = one.resolved.service.name
-                minutes = self.recorded(name, since_s=self.now() - DAYS * 86_400)
-                before = History(rates_of(minutes, self.now()).tolist())
+                minutes = self.live().recorded(name, self.now() - DAYS * 86_400)
+                rates = [(one.at_s, one.arrived / MINUTE_S) for one in minutes if one.arrived is not None]
+                before = History(rates_of(rates, self.now()).tolist())
                 one.autoscaler = Autoscaler(partial(self._plant, one), history=before)
 
     def _plant(self, one: _Kept, _: float) -> Plant:
@@ -231,29 +213,21 @@ class Scaler:
         start_up_s = max(took[-3:]) if took else one.plant.start_up_s
         return replace(one.plant, fewest=fewest, start_up_s=max(start_up_s, INTERVAL_S))
 
-    def _decide(
-        self,
-        name: str,
-        one: _Kept,
-        ours: list[Instance],
-        observed: Observed,
-        looks: Mapping[str, Look | Unknown],
-        came: float | Unknown | None,
-        at_s: float,
-    ) -> bool:
-        """Take in a look at one service; return whether another number of replicas is wanted than there is."""
+    def _decide(self, name: str, one: _Kept, ours: list[Instance], observed: Observed, at_s: float) -> bool:
+        """Take in a look at one service; return whether another number of replicas is wanted than before."""
         runtime = observed.runtimes.get(one.resolved.runtime)
-        if not hasattr(runtime, "instances"):
-            one.unseen = runtime.reason if isinstance(runtime, Unknown) else "its runtime was not seen"
+        if runtime is None or isinstance(runtime, Unknown):
+            one.unseen = runtime.reason if runtime else "its runtime was not seen"
             return False
-        seen = [_replica(i, looks.get(i.id), at_s) for i in ours if i.role is Role.REPLICA]
-        serving = {i.id: looks[i.id] for i in ours if i.id in looks and _serves(i)}
-        arrived = came if isinstance(came, float) else None
-        one.measured.take(at_s, arrived, serving, ready=sum(r.stage is Stage.READY for r in seen))
-        one.unseen = came.reason if isinstance(came, Unknown) else "" if came is not None else "no gateway serves"
+        live = self.live()
+        vitals = live.vitals(name)
+        targets_s = targets_of(promises_of(one.resolved.service.slo))
+        one.lately = Lately(vitals, partial(live.histogram, name), targets_s)
+        one.unseen = vitals.gateway_seen_s.reason if isinstance(vitals.gateway_seen_s, Unknown) else ""
         if one.autoscaler is None:
             return False
-        sight = Sight(at_s=at_s, replicas=tuple(seen), held=0, seen=one.measured)
+        replicas = tuple(_replica(instance, vitals.replicas.get(instance.target), at_s) for instance in ours)
+        sight = Sight(at_s=at_s, replicas=replicas, held=0, seen=one.lately)
         before = one.decision.replicas if one.decision else None
         wanted = one.autoscaler.decide(sight)
         one.decision = one.autoscaler.decision
@@ -263,37 +237,6 @@ class Scaler:
         reason = one.decision.reason if one.decision else ""
         self.say(f"{name}: {'would scale' if advisory else 'scale'} {sight.up} to {wanted}: {reason}")
         return not advisory
-
-    def _remember(self, kept: Mapping[str, _Kept]) -> None:
-        now_s = self.now()
-        over = []
-        for name, one in kept.items():
-            last = one.measured.last
-            if last is None or last.arrived is None:
-                continue
-            one.ledger = one.ledger or Ledger(name)
-            ready = one.decision.ready if one.decision else 0
-            minute = one.ledger.add(
-                now_s, seconds=last.seconds, arrived=last.arrived, met=last.met, replicas=ready
-            )
-            if minute is not None:
-                over.append(minute)
-        if over:
-            self._record.add(over, now_s=now_s)
-
-    def _metrics(self, instance: Instance) -> Look | Unknown:
-        try:
-            return self.world.metrics(instance.url or "", self.world.now)
-        except ObserveError as error:
-            return Unknown(error.message)
-
-    def _arrived(self, gateway: Instance) -> float | Unknown:
-        if gateway.metrics_url is None:
-            return Unknown("the gateway has no metrics")
-        try:
-            return self.world.gateway.arrived(gateway.metrics_url)
-        except ObserveError as error:
-            return Unknown(error.message)
 
     def _time_starts(self, replicas: list[Instance], at_s: float) -> None:
         known = {i.id for i in replicas}
@@ -311,27 +254,20 @@ def _serves(instance: Instance) -> bool:
     return instance.state is State.RUNNING and instance.health is Health.HEALTHY
 
 
-def _replica(instance: Instance, look: Look | Unknown | None, at_s: float) -> ReplicaSight:
+def _replica(instance: Instance, vitals: ReplicaVitals | None, at_s: float) -> ReplicaSight:
     up = Stage.READY if _serves(instance) else Stage.STARTING
-    stage = Stage.DOWN if instance.state is State.EXITED else up
-    engines = list(look.engines.values()) if isinstance(look, Look) else []
-    running, waiting = _sum([e.running for e in engines]), _sum([e.waiting for e in engines])
-    uses = [engine.kv_usage for engine in engines if engine.kv_usage is not None]
+    running = None if vitals is None else _known(vitals.running)
+    waiting = None if vitals is None else _known(vitals.waiting)
     return ReplicaSight(
         number=instance.slot,
-        stage=stage,
+        stage=Stage.DOWN if instance.state is State.EXITED else up,
         since_s=at_s,
         in_flight=None if running is None or waiting is None else running + waiting,
         running=running,
         waiting=waiting,
-        kv_use=sum(uses) / len(uses) if uses else None,
+        kv_use=None if vitals is None else _known(vitals.kv_use),
     )
 
 
-def _sum(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
-
-
-def _per_s(count: float | None, over_s: float) -> float | None:
-    return None if count is None else count / over_s
+def _known(value: float | Unknown) -> float | None:
+    return None if isinstance(value, Unknown) else value

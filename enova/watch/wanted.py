@@ -9,6 +9,7 @@ from pathlib import Path
 
 from enova.adapters.history import History
 from enova.adapters.lockfile import read_lock
+from enova.advise import Wish
 from enova.core.lockfile import NAME, Entry
 from enova.core.recommend.inputs import inputs_digest
 from enova.core.revision import Cause, Ending, Revision, before
@@ -30,6 +31,14 @@ class Wanted:
     problems: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Services that are planned for together."""
+
+    services: Mapping[str, InForce]
+    wish: Wish
 
 
 @dataclass(slots=True)

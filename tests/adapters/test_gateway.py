@@ -10,22 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
-import httpx
 import pytest
 
 from enova.adapters.gateway import VllmRouter
 from enova.core.observed import Unknown
-from enova.errors import ApplyError, ObserveError
+from enova.errors import ApplyError
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[tuple[str, str]]:
-    """A running vllm-router without workers, that gives up on a new worker after a second; and its metrics."""
-    port, metrics_port = free_port(), free_port()
+def router() -> Iterator[str]:
+    """A running vllm-router without workers, that gives up on a new worker after a second."""
+    port = free_port()
     command = [str(Path(sys.executable).with_name("vllm-router")), "--policy", "round_robin", "--port", str(port)]
-    command += ["--prometheus-port", str(metrics_port), "--worker-startup-timeout-secs", "1"]
+    command += ["--prometheus-port", str(free_port()), "--worker-startup-timeout-secs", "1"]
     command += ["--worker-startup-check-interval", "1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         url = f"http://127.0.0.1:{port}"
@@ -33,18 +32,8 @@ def started() -> Iterator[tuple[str, str]]:
         while VllmRouter().routes(url) is None:
             assert time.monotonic() < deadline, "vllm-router does not listen after 20 s"
             time.sleep(0.05)
-        yield url, f"http://127.0.0.1:{metrics_port}/metrics"
+        yield url
         process.terminate()
-
-
-@pytest.fixture
-def router(started: tuple[str, str]) -> str:
-    return started[0]
-
-
-@pytest.fixture
-def metrics(started: tuple[str, str]) -> str:
-    return started[1]
 
 
 @pytest.fixture
@@ -149,19 +138,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def answering(
-    status: int, body: bytes, *, asked: Event | None = None, answer: Event | None = None
-) -> Iterator[str]:
-    """Serve one answer to everything; to what is posted, once `answer` is set."""
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """Serve one answer to everything."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if asked and answer:
-                asked.set()
-                answer.wait(10)
-            self.do_GET()
-
         def do_GET(self) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -194,27 +174,3 @@ def hanging_up(says: bytes, *, reset: bool = False) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread.join()
-
-
-def test_requests_are_counted_when_they_come_and_not_when_they_are_answered(router: str, metrics: str) -> None:
-    asked, answer = Event(), Event()
-    with answering(200, b"{}", asked=asked, answer=answer) as slow:
-        VllmRouter().add(router, slow)
-        before = VllmRouter().arrived(metrics)
-        body = {"model": "m", "prompt": "p"}
-        asking = Thread(target=lambda: httpx.post(f"{router}/v1/completions", json=body, timeout=20))
-        asking.start()
-        assert asked.wait(10)
-        meanwhile = VllmRouter().arrived(metrics)
-        answer.set()
-        asking.join()
-        after = VllmRouter().arrived(metrics)
-        VllmRouter().remove(router, slow)
-
-    assert (meanwhile - before, after - before) == (1, 1)
-
-
-def test_metrics_that_are_not_a_routers_are_an_error(worker: str) -> None:
-    for url in (f"{worker}/metrics", "http://127.0.0.1:9/metrics"):
-        with pytest.raises(ObserveError):
-            VllmRouter().arrived(url)

@@ -18,6 +18,9 @@ def test_all_that_is_not_simply_in_sync_is_told() -> None:
         services={
             "chat": ServiceReport(in_force="stalled", reason="revision 1 stays; chat#0: it \x1b[31mended"),
             "code": ServiceReport(in_force="as written", doing=("+ create code#0",), waits="again in 5 s"),
+            "live": ServiceReport(
+                in_force="as written", traffic="4 requests/s arrive", unmeasured=("live#1: gone",)
+            ),
             "fine": ServiceReport(in_force="as written"),
         },
     )
@@ -32,6 +35,8 @@ def test_all_that_is_not_simply_in_sync_is_told() -> None:
         "  chat: stalled: revision 1 stays; chat#0: it ended\n"
         "  code: doing: + create code#0\n"
         "  code: waits: again in 5 s\n"
+        "  live: now: 4 requests/s arrive\n"
+        "  live: not measured: live#1: gone\n"
         "\n"
     )
 

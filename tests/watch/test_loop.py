@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from enova.adapters.lock import exclusive
+from enova.adapters.scrape import Page
 from enova.core.launch import Role
-from enova.core.observed import Health, State
+from enova.core.observed import Health, State, Unknown
 from enova.core.revision import Cause
+from enova.watch.live import Live
 from tests.watch.watching import Watched
 
 NEW = '{image: "vllm/vllm-openai:v0.33.0"}'
@@ -431,3 +434,29 @@ def test_a_clock_that_jumps_changes_nothing_and_drift_is_still_repaired(watched:
     watched.settle()
     assert watched.served() == two(NEW_IMAGE)
     assert watched.settle().in_sync
+
+
+def test_metrics_that_cannot_be_seen_are_told_and_change_nothing_else(watched: Watched) -> None:
+    class Deaf:
+        asked: Mapping[str, str] = {}
+
+        def scrape(self, urls: Mapping[str, str]) -> dict[str, Page | Unknown]:
+            self.asked = urls
+            return dict.fromkeys(urls, Unknown("it did not answer in time"))
+
+        def close(self) -> None:
+            """Nothing to give up."""
+
+    scraper = Deaf()
+    watched.daemon.live = Live(scraper=scraper, monotonic=lambda: watched.host.time_s)
+    old(watched)
+    watched.settle()
+    watched.daemon.live.turn()
+    report = watched.look()
+
+    chat = report.services["chat"]
+    assert sorted(url.endswith("/metrics") for url in scraper.asked.values() if url) == [True, True, True]
+    assert chat.traffic == "arrivals unknown; 0 of 2 replicas seen"
+    assert chat.unmeasured[1] == "chat#0: its load is unknown: it did not answer in time"
+    assert report.in_sync
+    assert watched.served() == two()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from enova.adapters.rollups import Rollups
+from enova.adapters.scrape import Page
 from enova.core.control.plant import Curve, Plant
-from enova.core.engine.snapshot import Snapshot
-from enova.core.ledger.window import Look
 from enova.core.observed import Unknown
+from enova.watch.live import Live
 from tests.watch.watching import Watched
 
 PLANT = Plant(capacity=Curve((1,), (10.0,)), start_up_s=20.0)
@@ -19,10 +20,10 @@ AUTO = "{min: 1, max: 6, mode: auto}"
 
 
 class Busy:
-    """A daemon whose service gets as many requests a second as a test says."""
+    """A daemon whose service gets as many requests a second as a test says. It answers for its metrics pages."""
 
-    def __init__(self, folder: Path, scaling: str = AUTO, *, advisory: bool = False) -> None:
-        self.watched = Watched(folder, advisory=advisory)
+    def __init__(self, folder: Path, scaling: str = AUTO) -> None:
+        self.watched = Watched(folder)
         self.watched.write(scaling=scaling, slo=SLO)
         self.came = 0.0
         self.deaf = False
@@ -30,34 +31,57 @@ class Busy:
         self.begin()
 
     def begin(self) -> None:
+        host, daemon = self.watched.host, self.watched.daemon
+        daemon.live = Live(
+            scraper=self,
+            rollups=Rollups(self.watched.folder / "rollups.db"),
+            now=lambda: self.watched.now_s,
+            monotonic=lambda: host.time_s,
+        )
         self.watched.settle()
-        self.watched.daemon.scaler.capacity = lambda *_: PLANT
-        self.watched.daemon.scaler.compute()
+        daemon.scaler.capacity = lambda *_: PLANT
+        daemon.scaler.compute()
 
     def serve(self, per_s: float, seconds: float) -> int:
         """Let requests come for so long, and return how many replicas serve then."""
-        host = self.watched.host
+        host, daemon = self.watched.host, self.watched.daemon
         for _ in range(round(seconds / 5)):
             self.came += per_s * 5
-            host.time_s += 4
-            host.arrived = {} if self.deaf else {url: lambda _: self.came for url in host.routes}
-            host.metrics = {target: self.metrics(target) for target in self.watched.served()}
-            self.watched.daemon.wake.clear()
-            self.watched.daemon.scaler.look()
-            host.time_s += 1
-            if self.watched.daemon.wake.is_set():
+            host.time_s += 5
+            self.watched.now_s += 5
+            daemon.live.turn()
+            daemon.wake.clear()
+            daemon.scaler.look()
+            if daemon.wake.is_set():
                 self.watched.look()
+                host.time_s -= 1
         self.watched.look()
+        host.time_s -= 1
         return len(self.watched.served())
 
-    def metrics(self, target: str) -> Callable[[float], Look]:
-        def look(at_s: float) -> Look:
-            if target in self.mute:
-                return Look(engines={}, histograms={})
-            snapshot = Snapshot(at_s=at_s, running=2.0, waiting=0.0, kv_usage=0.1)
-            return Look(engines={"0": snapshot}, histograms={})
+    def scrape(self, urls: Mapping[str, str]) -> dict[str, Page | Unknown]:
+        """Answer as a scraper does."""
+        return {name: self.page(url) for name, url in urls.items()}
 
-        return look
+    def close(self) -> None:
+        """Nothing to give up."""
+
+    def page(self, url: str) -> Page | Unknown:
+        at_s = self.watched.host.time_s
+        if "gateway" in url:
+            count = f'vllm_router_processed_requests_total{{worker="w"}} {self.came}'
+            return Unknown("no answer in time") if self.deaf else Page(count, at_s)
+        if any(f"-{slot.removeprefix('chat#')}-" in url for slot in self.mute):
+            return Page("nothing of use 1\n", at_s)
+        counted = {
+            "vllm:num_requests_running": 2,
+            "vllm:num_requests_waiting": 0,
+            "vllm:e2e_request_latency_seconds_count": self.came,
+            "vllm:time_to_first_token_seconds_count": self.came,
+            "vllm:prompt_tokens_total": self.came,
+            "vllm:generation_tokens_total": self.came,
+        }
+        return Page("\n".join(f'{name}{{engine="0"}} {value}' for name, value in counted.items()), at_s)
 
     def words(self) -> str:
         return self.watched.look().services["chat"].scaling
@@ -177,13 +201,11 @@ def test_a_service_that_asks_for_it_no_more_is_not_followed(busy: Busy) -> None:
 
 
 def test_traffic_is_kept_minute_by_minute_and_known_after_a_restart(busy: Busy) -> None:
-    for _ in range(12):
-        busy.serve(35.0, 15)
-        busy.watched.now_s += 15
-    minutes = busy.watched.daemon.scaler.recorded("chat", since_s=0.0)
+    busy.serve(35.0, 200)
+    minutes = busy.watched.daemon.live.recorded("chat", 0.0)
     busy.watched.restart()
     busy.begin()
     busy.deaf = True
 
-    assert sum(minute.arrived for minute in minutes) == pytest.approx(35 * 120, rel=0.2)
+    assert sum(minute.arrived or 0.0 for minute in minutes) == pytest.approx(35 * 150, rel=0.4)
     assert busy.serve(0.0, 60) == 4

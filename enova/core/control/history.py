@@ -11,9 +11,27 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BIN_S = 15.0
+MINUTE_S = 60.0
 DAYS = 8
 """How much is kept: a week, and the day that is compared with it."""
 MOST_BINS = int(DAYS * 86_400 / BIN_S)
+
+
+def rates_of(minutes: Iterable[tuple[float, float]], now_s: float) -> Floats:
+    """Return requests/s in the bins of a history that ends at a Unix time, from minutes and their rates.
+
+    What is missing between two minutes is as the one before it, and so is what is missing until now.
+    """
+    known = [(at_s, per_s) for at_s, per_s in minutes if at_s <= now_s]
+    if not known:
+        return np.empty(0)
+    first_s = known[0][0]
+    rates = np.full(max(1, math.ceil((now_s - first_s) / MINUTE_S)), np.nan)
+    for at_s, per_s in known:
+        rates[min(len(rates) - 1, round((at_s - first_s) / MINUTE_S))] = per_s
+    places = np.where(np.isnan(rates), 0, np.arange(len(rates)))
+    filled: Floats = rates[np.maximum.accumulate(places)]
+    return np.repeat(filled, round(MINUTE_S / BIN_S))[-MOST_BINS:]
 
 
 class History:

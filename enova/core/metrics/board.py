@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 
+from enova.core.ledger.histogram import Histogram
 from enova.core.ledger.window import Look
 from enova.core.metrics.gateway_page import ATTEMPTS, GatewayLook, arrived
 from enova.core.metrics.series import KEPT_S, Group, Increase, Key, Series
@@ -84,10 +87,19 @@ class Board:
             one.series.begin(raw)
             one.began_s = began_s
 
+    def targets(self) -> tuple[Target, ...]:
+        """Return all that is watched, and what is gone and not forgotten."""
+        return tuple(one.target for one in self._watched.values())
+
     def raw(self, target_id: str) -> tuple[Mapping[Key, float], float | None]:
         """Return what the next Enova has to begin with."""
         one = self._watched[target_id]
         return one.series.raw, one.began_s
+
+    def last_s(self, target_id: str) -> float | None:
+        """Return when the last good sample of a target was taken; None: there is none."""
+        one = self._watched.get(target_id)
+        return one.series.last_s if one else None
 
     def take(self, target_id: str, look: Look | GatewayLook | Unknown, at_s: float) -> Mapping[Key, float] | None:
         """Take in a look at a target, and return what its counters grew by; None: the look does not count."""
@@ -122,6 +134,16 @@ class Board:
             ttft=unseen or _quantiles(lately, "ttft"),
             tpot=unseen or _quantiles(lately, "tpot", "itl"),
         )
+
+    def histogram(self, service: str, metric: str, over_s: float) -> Histogram | None:
+        """Return what came into the histogram of a latency of a service's replicas; None: nothing did."""
+        own = [one for one in self._watched.values() if one.target.service == service and not one.target.gateway]
+        grown = [increase for one in own if isinstance(increase := one.series.over(over_s), Increase)]
+        found = [histogram for one in grown if (histogram := histogram_in(one, metric)) is not None]
+        try:
+            return reduce(add, found) if found else None
+        except ValueError:
+            return None
 
     def _taken(
         self, one: _Watched, look: Look | GatewayLook | Unknown, at_s: float

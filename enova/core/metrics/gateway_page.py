@@ -40,9 +40,12 @@ def gateway_look_of(page: str) -> GatewayLook:
 
 def arrived(increase: Mapping[Key, float]) -> float:
     """Return the requests that came, from what the counters grew by."""
-    by = {kind: sum(grown for (of, _), grown in increase.items() if of == kind) for kind in (ATTEMPTS, UNTAKEN)}
-    retries = sum(grown for (of, _), grown in increase.items() if of == RETRIES)
-    return max(0.0, by[ATTEMPTS] + by[UNTAKEN] - retries)
+    return max(0.0, net(increase))
+
+
+def net(increase: Mapping[Key, float]) -> float:
+    """Return the same as it adds up over successive looks: a little less than nothing, at times."""
+    return sum(-grown if of == RETRIES else grown for (of, _), grown in increase.items())
 
 
 def _meaning(name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:

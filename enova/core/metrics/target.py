@@ -28,7 +28,7 @@ class Target:
     """One replica or gateway."""
 
     id: str
-    """What its runtime calls it: another one in its place has another id."""
+    """Another one in its place has another id."""
     name: str
     """`chat#0`, `chat@gateway`."""
     service: str
@@ -37,6 +37,9 @@ class Target:
     """Of its metrics page."""
     worker_url: str = ""
     """Of a replica, as its gateway calls it."""
+    runtime: str = ""
+    created_s: float = 0.0
+    """Unix time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,21 @@ class Vitals:
     tpot: Quantiles | Unknown
 
     @property
+    def words(self) -> str:
+        """Return in a line what goes on."""
+        minute = self.arrived_over[WINDOWS_S[0]]
+        arrives = "arrivals unknown" if isinstance(minute, Unknown) else f"{minute:.3g} requests/s arrive"
+        seen = [one for one in self.replicas.values() if one.seen]
+        parts = [arrives, f"{len(seen)} of {len(self.replicas)} replicas seen"]
+        if seen:
+            running, waiting = (sum(_known(getattr(one, name)) for one in seen) for name in ("running", "waiting"))
+            parts.append(f"{running:.0f} running, {waiting:.0f} waiting")
+        for name, found in (("TTFT", self.ttft), ("TPOT", self.tpot)):
+            if not isinstance(found, Unknown):
+                parts.append(f"{name} p95 {found['p95'] * 1e3:.0f} ms")
+        return "; ".join(parts)
+
+    @property
     def unseen(self) -> tuple[str, ...]:
         """Return what is not known of whom, and why, in words."""
         found = []
@@ -69,6 +84,10 @@ class Vitals:
             if isinstance(one.running, Unknown):
                 found.append(f"{name}: its load is unknown: {one.running.reason}")
         return tuple(found)
+
+
+def _known(value: float | Unknown) -> float:
+    return 0.0 if isinstance(value, Unknown) else value
 
 
 def unseen_replica(seen_s: float | Unknown, why: Unknown) -> ReplicaVitals:

@@ -26,6 +26,10 @@ class ServiceReport:
     """Why nothing is done although there is something to do."""
     scaling: str = ""
     """What its autoscaler sees and decides, where it has one."""
+    traffic: str = ""
+    """What goes on in it right now; empty: nobody looks."""
+    unmeasured: tuple[str, ...] = ()
+    """What of that is not known, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,11 @@ class Version:
         """Return what it is compared by."""
         return digest_of(self.service, self.entry)
 
+    @property
+    def spec_digest(self) -> str:
+        """Return what its spec alone is compared by."""
+        return digest_of(self.service, None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from enova.core.control.history import BIN_S, MOST_BINS, History
+from enova.core.control.history import BIN_S, MOST_BINS, History, rates_of
 
 
 def test_counts_become_rates_one_a_bin() -> None:
@@ -45,3 +46,14 @@ def test_only_so_much_is_kept() -> None:
 
     assert len(history.rates()) == MOST_BINS
     assert history.last == MOST_BINS + 8999
+
+
+def test_minutes_become_bins_that_end_now_and_gaps_are_as_what_came_before() -> None:
+    rates = rates_of([(0.0, 1.0), (60.0, 2.0), (240.0, 5.0)], 360.0)
+
+    assert rates.tolist() == np.repeat([1.0, 2.0, 2.0, 2.0, 5.0, 5.0], 4).tolist()
+
+
+def test_what_lies_in_the_future_is_not_known() -> None:
+    assert len(rates_of([], 0.0)) == 0
+    assert len(rates_of([(600.0, 3.0)], 60.0)) == 0
