@@ -211,6 +211,7 @@ def _daemon(
 
 
 def _live(session: Session, daemon: Daemon, interval_s: float) -> Live:
+    from enova.adapters.gpu_use import GpuUse
     from enova.adapters.rollups import rollups_of
     from enova.adapters.scrape import TIMEOUT_S, Scraper
     from enova.watch.live import Live
@@ -223,6 +224,7 @@ def _live(session: Session, daemon: Daemon, interval_s: float) -> Live:
         now=session.now,
         monotonic=session.monotonic,
         say=daemon.say,
+        gpu_use=GpuUse(),
     )
 
 

@@ -218,6 +218,9 @@ class Live:
         grown = self._board.take(one.id, look, at_s)
         if grown is None:
             return False
+        if last_s is None:
+            # Were it not written, a daemon that follows this one soon could not tell what came since.
+            self._written_s = None
         since_s = self._since_s.pop(one.id, None)
         length_s = (
             at_s - last_s if last_s is not None else max(0.0, now_s - since_s) if since_s is not None else None

@@ -39,8 +39,8 @@ class Fleet:
     def rollups(self) -> Rollups:
         return Rollups(self.folder / "rollups.db")
 
-    def live(self) -> Live:
-        """Return a new daemon's eyes, which follow the fleet already."""
+    def live(self, *, follows: bool = True) -> Live:
+        """Return a new daemon's eyes, which follow the fleet already unless told otherwise."""
         live = Live(
             scraper=self,
             rollups=self.rollups,
@@ -48,7 +48,8 @@ class Fleet:
             monotonic=lambda: self.time_s,
             say=self.said.append,
         )
-        live.follow(self.observed, ["chat"])
+        if follows:
+            live.follow(self.observed, ["chat"])
         return live
 
     def observed(self) -> Observed:

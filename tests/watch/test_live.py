@@ -106,6 +106,19 @@ def test_a_daemon_that_is_started_anew_loses_nothing_and_counts_nothing_twice(
     assert fleet.kept() == pytest.approx((fleet.came - 20, fleet.came - 20 - unknown))
 
 
+def test_a_daemon_that_is_killed_soon_after_it_has_begun_to_look_has_written_where_it_was(fleet: Fleet) -> None:
+    first = fleet.live(follows=False)
+    first.turn()
+    first.follow(fleet.observed, ["chat"])
+    fleet.pass_(first, 10)
+    fleet.pass_(None, 100)
+    second = fleet.live()
+    fleet.pass_(second, 10)
+    second.write()
+
+    assert fleet.kept() == pytest.approx((fleet.came - 20, fleet.came - 20))
+
+
 def test_what_is_made_while_a_daemon_watches_is_counted_from_its_beginning(fleet: Fleet) -> None:
     live = fleet.live()
     fleet.created_s = fleet.wall_s
