@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,26 +10,14 @@ import typer
 
 from enova.cli import setups
 from enova.cli.options import Color, Paths, TextOrJson, seconds_of
-from enova.cli.replayed import Rates, recorded_rates, replayed
+from enova.cli.rehearsed import OURS, How, rehearsed
+from enova.cli.replayed import recorded_rates
 from enova.cli.session import session_of
 from enova.cli.traffic import Traffic
 from enova.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from enova.cli.setups import Asked
-    from enova.core.backtest.laws.known import Facts
-    from enova.core.backtest.scene import Scene
-    from enova.core.control.plant import Plant
-    from enova.core.control.sight import Law
-    from enova.core.spec import Service
-    from enova.render.backtest import Report
-
-OURS = "enova"
-MOST_REQUESTS = 5_000_000
-ORACLE_REQUESTS = 200_000
-"""Above this the oracle, which is some twenty runs, is asked only if somebody wants it."""
+    from collections.abc import Sequence
 
 TraceFile = Annotated[
     Path | None,
@@ -136,20 +123,15 @@ def backtest(
         raise UsageError("--trace and --from-history do not go together", hint="leave one out")
     past_s = None if from_history is None else seconds_of("--from-history", from_history)
     recorded = {one.service.name: recorded_rates(session, one.service.name, past_s) for one in asked if past_s}
-    start_up_s = None if start_up is None else seconds_of("--start-up", start_up)
+    how = How(
+        policies=names,
+        rate=rate,
+        start_up_s=None if start_up is None else seconds_of("--start-up", start_up),
+        failures_per_h=failures,
+        oracle=oracle,
+    )
     reports = [
-        _report(
-            one,
-            traffic,
-            trace or recorded.get(one.service.name),
-            rate,
-            names,
-            start_up_s,
-            failures,
-            oracle=oracle,
-            named=not model,
-        )
-        for one in asked
+        rehearsed(one, traffic, trace or recorded.get(one.service.name), how, named=not model) for one in asked
     ]
     if html is not None:
         from enova.render.backtest_page import save_backtests
@@ -163,94 +145,6 @@ def backtest(
     return 0
 
 
-def _report(
-    asked: Asked,
-    traffic: Traffic,
-    trace: Path | Rates | None,
-    rate: float | None,
-    names: Sequence[str],
-    start_up_s: float | None,
-    failures: float,
-    *,
-    oracle: bool | None,
-    named: bool,
-) -> Report:
-    from enova.adapters.curves import measured_curves
-    from enova.adapters.model_error import measured_error
-    from enova.core.backtest.backtest import backtest as run
-    from enova.core.backtest.backtest import traffic_of
-    from enova.core.backtest.scene import Scene
-    from enova.core.control.capacities import plant_of
-    from enova.core.engine.fit import fit_of
-    from enova.core.engine.start_up import start_up_s as predicted
-    from enova.core.simulate.changes import retries_of
-    from enova.core.simulate.forecast import Conditions, replica_of
-    from enova.errors import CannotModel
-    from enova.render.backtest import Report
-
-    service, setup = asked.service, asked.setup
-    fit = fit_of(setup)
-    if not fit.starts:
-        raise CannotModel(f"{setup.model.name} does not start on {setup.gpu.name}: {fit.reason}")
-    load = replayed(service, traffic, trace, rate, named=named)
-    promises = traffic.conditions(service, load, measured_error()).promises
-    if not promises:
-        hint = "say it in the spec under slo, or with --slo ttft.p99=2s"
-        raise UsageError(f"{service.name}: nothing is promised, so nothing can be attained", hint=hint)
-    replica = replica_of(setup, measured_curves(), start_up_s=start_up_s or predicted(setup))
-    routing = service.gateway.policy or "round_robin"
-    plant = plant_of(replica, load, Conditions(promises=promises, policy=routing))
-    most, limit = _most(service, setup.gpus, _usd_per_h(asked))
-    idle = service.scaling.idle_to_zero
-    plant = replace(
-        plant,
-        fewest=service.scaling.min,
-        most=most,
-        limit=limit,
-        idle_to_zero_s=None if idle is None else float(idle),
-    )
-    requests = tuple(load.requests(MOST_REQUESTS + 1))
-    if len(requests) > MOST_REQUESTS:
-        raise UsageError(f"the traffic has more than {MOST_REQUESTS:,} requests", hint="cut it with --duration")
-    if not requests:
-        raise UsageError(f"{service.name}: the traffic holds no requests")
-    whole = traffic_of(requests, load.duration_s)
-    scene = Scene(
-        replica=replica,
-        requests=lambda: requests,
-        until_s=whole.until_s,
-        promises=promises,
-        most=most,
-        routing=routing,
-        retries=retries_of(service.gateway),
-        failures_per_h=failures,
-        seed=load.seed,
-        gpus=setup.gpus,
-        usd_per_h=_usd_per_h(asked),
-    )
-    wanted = len(requests) <= ORACLE_REQUESTS if oracle is None else oracle
-    found = run(scene, plant, whole, _laws(names, plant, scene, whole.peak_per_s), oracles=wanted)
-    file = trace if isinstance(trace, Path) else None
-    return Report(service=service.name if named else None, setup=setup, load=load, trace=file, found=found)
-
-
-def _laws(names: Sequence[str], plant: Plant, scene: Scene, peak_per_s: float) -> dict[str, Callable[[], Law]]:
-    from enova.core.backtest.laws.known import LAWS, Facts
-    from enova.core.control.autoscaler import Autoscaler
-
-    facts = Facts(
-        plant=plant,
-        promises=scene.promises,
-        max_num_seqs=scene.replica.limits.max_num_seqs,
-        peak_per_s=peak_per_s,
-    )
-
-    def made(name: str, facts: Facts) -> Callable[[], Law]:
-        return lambda: LAWS[name](facts)
-
-    return {name: (lambda: Autoscaler(plant)) if name == OURS else made(name, facts) for name in names}
-
-
 def _policies(asked: Sequence[str] | None) -> tuple[str, ...]:
     from enova.core.backtest.laws.known import LAWS
 
@@ -262,21 +156,3 @@ def _policies(asked: Sequence[str] | None) -> tuple[str, ...]:
     if unknown:
         raise UsageError(f"--policy: {', '.join(unknown)} is not known", hint=f"one of {', '.join(known)}, or all")
     return names
-
-
-def _most(service: Service, gpus: int, usd_per_h: float | None) -> tuple[int | None, str]:
-    """Return the most replicas that the spec and its budget allow, and what says so."""
-    bounds: list[tuple[int, str]] = []
-    if service.scaling.max is not None:
-        bounds.append((service.scaling.max, f"scaling.max is {service.scaling.max}"))
-    if service.budget.gpus is not None and gpus:
-        bounds.append((service.budget.gpus // gpus, f"budget.gpus is {service.budget.gpus}"))
-    if service.budget.cost is not None and usd_per_h:
-        most = int(float(service.budget.cost) / usd_per_h + 1e-9)
-        bounds.append((most, f"budget.cost is {float(service.budget.cost):g} USD/h"))
-    return min(bounds, default=(None, ""))
-
-
-def _usd_per_h(asked: Asked) -> float | None:
-    price = asked.setup.gpu.price
-    return None if price is None else price.usd_per_h * asked.setup.gpus

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from enova.cli.backtests import backtests
 from enova.cli.choosing import BestEffort, Locked, Refresh, choosing
 from enova.cli.options import Color, InventoryFile, Paths, Prune, TextJsonOrMarkdown, check_chart
 from enova.cli.session import session_of
@@ -15,6 +17,9 @@ from enova.cli.specs import given_paths, load_files
 from enova.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from enova.render.backtest import Report
     from enova.tick import Tick
 
 
@@ -41,6 +46,14 @@ def plan(
             help="Draw cost against latency into a .png, .svg or .html file. Chooses anew.",
         ),
     ] = None,
+    backtest: Annotated[
+        str | None,
+        typer.Option(
+            "--backtest",
+            metavar="FILE|TIME",
+            help="Also say what would have become of this traffic: a trace, or the last 24h that were watched.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Say which values were filled in, and by whom.")
     ] = False,
@@ -59,6 +72,7 @@ def plan(
       $ enova plan
       $ enova plan specs/chat.yaml -o markdown
       $ enova plan --inventory inventory.yaml --explain
+      $ enova plan specs/chat.yaml --backtest yesterday.csv
       $ enova plan --out plan.json && enova apply plan.json
     """
     from enova.render.explain import explain_text
@@ -78,6 +92,7 @@ def plan(
     tick = make_plan(services, session.world(), how.knowledge, lock=how.locks.entries, wish=how.wish, prune=prune)
     if not locked:
         how.locks.write(tick.advice, session)
+    replayed = backtests(session, tick.resolved, backtest) if backtest is not None else {}
     if chart is not None:
         from enova.render.pareto import draw_pareto
 
@@ -87,17 +102,21 @@ def plan(
         _save(tick, out, prune=prune)
         session.say(f"saved; apply it with: enova apply {out}")
     if output == "json":
-        session.stdout.write(_json(tick, prune=prune))
+        session.stdout.write(_json(tick, prune=prune, replayed=replayed))
     elif output == "markdown":
         session.stdout.write(plan_markdown(tick.plan, tick.resolved, tick.outlooks))
     else:
         if explain:
             session.show(explain_text(tick.outcomes), color)
         session.show(plan_text(tick.plan, tick.resolved, tick.outlooks, verbose=verbose), color)
+        if replayed:
+            from enova.render.backtest import replayed_text
+
+            session.show(replayed_text(str(backtest), replayed), color)
     return tick.plan.exit_code
 
 
-def _json(tick: Tick, *, prune: bool) -> str:
+def _json(tick: Tick, *, prune: bool, replayed: Mapping[str, Report | str] = MappingProxyType({})) -> str:
     from enova import __version__
     from enova.core.planfile import to_json
     from enova.render.explain import explained_as_data
@@ -109,6 +128,10 @@ def _json(tick: Tick, *, prune: bool) -> str:
         "services": {one.service: outlook_as_data(one) for one in tick.outlooks},
         "total": total_as_data(tick.outlooks),
     }
+    if replayed:
+        from enova.render.backtest import replayed_as_data
+
+        data["backtest"] = replayed_as_data(replayed)
     if considered := explained_as_data(tick.outcomes):
         data["considered"] = considered
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,29 @@ def report_text(report: Report) -> Text:
 def reports_as_json(reports: Sequence[Report]) -> dict[str, Any]:
     """Return `{schema_version, backtests: [{service, policies: [{name, attainment, gpu_h, …}], …}]}`."""
     return {"schema_version": SCHEMA_VERSION, "backtests": [_json(report) for report in reports]}
+
+
+def replayed_text(past: str, replayed: Mapping[str, Report | str]) -> Text:
+    """Return for each service what would have become of past traffic, in a line for each policy."""
+    text = Text().append(f"\nBacktest on {past}\n", "bold")
+    for name, report in replayed.items():
+        if isinstance(report, str):
+            text.append(f"  {name}: ").append(f"none: {report}\n", "yellow")
+            continue
+        for tried in report.found.tried:
+            score = tried.score
+            what = "with replicas that follow the traffic" if tried.name == "enova" else "with replicas as planned"
+            cost = "" if score.usd is None else f", {score.usd:.2f} $"
+            text.append(
+                f"  {name}: {what}: {score.attainment:.2%} within the SLO, {score.gpu_h:.1f} GPU-h{cost}, "
+                f"{score.ups + score.downs} changes\n"
+            )
+    return text
+
+
+def replayed_as_data(replayed: Mapping[str, Report | str]) -> dict[str, Any]:
+    """Return the same for programs: by service, a backtest or `{error}`."""
+    return {name: {"error": one} if isinstance(one, str) else _json(one) for name, one in replayed.items()}
 
 
 def decision_words(decision: Decision) -> str:

@@ -166,3 +166,23 @@ def test_all_policies_run_over_one_trace(machine: Machine, spec: str) -> None:
     assert all(0 <= one["attainment"] <= 1 and one["gpu_h"] > 0 for one in found["policies"])
     peaks = {one["name"]: one["ups"] + one["downs"] for one in found["policies"]}
     assert peaks["static-peak"] <= 1
+
+
+@pytest.mark.slow
+def test_a_plan_says_what_would_have_become_of_past_traffic(machine: Machine, spec: str) -> None:
+    machine.write(
+        "chat.yaml",
+        SPEC.replace("scaling:", "engine: {kind: emulated, extra_args: {emulate_gpu: l40s}}\nscaling:"),
+    )
+    shown = machine.enova("plan", spec, "--backtest", "rates.csv")
+    told = machine.enova("plan", spec, "--backtest", "rates.csv", "-o", "json")
+    unknown = machine.enova("plan", spec, "--backtest", "24h")
+    wrong = machine.enova("plan", spec, "--backtest", "absent.csv")
+
+    assert "Backtest on rates.csv" in shown.out
+    assert "chat: with replicas that follow the traffic: " in shown.out
+    assert "chat: with replicas as planned: " in shown.out
+    policies = json.loads(told.out)["backtest"]["chat"]["policies"]
+    assert [one["name"] for one in policies] == ["enova", "planned"]
+    assert "chat: none: chat: no traffic of that time is kept" in unknown.out
+    assert (wrong.code, "neither a file that is there nor a time" in wrong.err) == (64, True)

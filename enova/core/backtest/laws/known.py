@@ -13,7 +13,7 @@ from enova.core.backtest.laws.kpa import Kpa
 from enova.core.backtest.laws.llmd import SloAware
 from enova.core.backtest.laws.ongoing import kubeai, ray_serve, ray_serve_tuned
 from enova.core.backtest.laws.rps import Dstack, SkyServe
-from enova.core.backtest.laws.static import StaticPeak
+from enova.core.backtest.laws.static import static_peak
 from enova.core.backtest.laws.wva import Saturation
 from enova.core.control.plant import Plant
 from enova.core.control.sight import Law
@@ -32,7 +32,7 @@ class Facts:
 
 
 LAWS: Mapping[str, Callable[[Facts], Law]] = MappingProxyType({
-    "static-peak": lambda facts: StaticPeak(facts.plant, facts.peak_per_s),
+    "static-peak": lambda facts: static_peak(facts.plant, facts.peak_per_s),
     "hpa": lambda facts: hpa(facts.plant),
     "keda-queue": lambda facts: keda_queue(facts.plant),
     "kpa": lambda facts: Kpa(facts.plant),

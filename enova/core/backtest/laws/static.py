@@ -6,17 +6,22 @@ from enova.core.control.plant import Plant
 from enova.core.control.sight import Sight
 
 
-class StaticPeak:
-    """As many as the busiest five minutes of the traffic need, which nobody can know beforehand: it is told."""
+class Static:
+    """So many, whatever comes."""
 
     interval_s = 60.0
 
-    def __init__(self, plant: Plant, peak_per_s: float) -> None:
-        self._replicas = bounded(plant.capacity.needed(peak_per_s), plant)
+    def __init__(self, replicas: int) -> None:
+        self._replicas = replicas
 
     def decide(self, _sight: Sight) -> int | None:
         """Return that number."""
         return self._replicas
+
+
+def static_peak(plant: Plant, peak_per_s: float) -> Static:
+    """Return as many as the busiest five minutes need, which nobody can know beforehand: it is told."""
+    return Static(bounded(plant.capacity.needed(peak_per_s), plant))
 
 
 def bounded(replicas: float, plant: Plant) -> int:

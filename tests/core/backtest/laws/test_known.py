@@ -14,7 +14,7 @@ from enova.core.backtest.laws.kpa import Kpa
 from enova.core.backtest.laws.llmd import SloAware
 from enova.core.backtest.laws.ongoing import kubeai, ray_serve
 from enova.core.backtest.laws.rps import Dstack, SkyServe
-from enova.core.backtest.laws.static import StaticPeak
+from enova.core.backtest.laws.static import static_peak
 from enova.core.backtest.laws.wva import Saturation
 from enova.core.backtest.rehearsal import rehearse
 from enova.core.simulate.promises import Promise
@@ -36,7 +36,7 @@ def facts(**changes: object) -> Facts:
 
 
 def test_static_peak_is_what_the_peak_needs() -> None:
-    assert asked(StaticPeak(PLANT, 35.0), Told(), 1) == 4
+    assert asked(static_peak(PLANT, 35.0), Told(), 1) == 4
 
 
 def test_hpa_follows_the_ratio_of_metric_and_target() -> None:
