@@ -19,10 +19,10 @@ from pathlib import Path
 
 import uvloop
 
-from enova.adapters.scrape import Page, Scraper
+from enova.adapters.scrape import Scraper
 from enova.core.metrics.board import Board
 from enova.core.metrics.page import look_of
-from enova.core.metrics.target import Target
+from enova.core.metrics.target import Page, Target
 
 ROOT = Path(__file__).parents[1]
 EVERY_S = 5.0

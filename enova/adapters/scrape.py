@@ -13,12 +13,13 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, cast
+from typing import cast
 from urllib.parse import SplitResult, urlsplit
 
 import httptools
 import uvloop
 
+from enova.core.metrics.target import Page
 from enova.core.observed import Unknown
 
 TIMEOUT_S = 2.0
@@ -26,14 +27,6 @@ TIMEOUT_S = 2.0
 MOST_BYTES = 2 << 20
 """Of one page. vLLM's has 51 kB for each engine behind the address."""
 OK = 200
-
-
-class Page(NamedTuple):
-    """An answer."""
-
-    text: str
-    at_s: float
-    """The middle of the call, on the reader's clock."""
 
 
 class Scraper:
@@ -52,8 +45,11 @@ class Scraper:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: dict[str, _Connection] = {}
 
-    def scrape(self, urls: Mapping[str, str]) -> dict[str, Page | Unknown]:
-        """Return what became of each URL, by the names given to them. It takes no longer than the timeout."""
+    def scrape(self, urls: Mapping[str, str], _: Mapping[str, str] | None = None) -> dict[str, Page | Unknown]:
+        """Return what became of each URL, by the names given to them. It takes no longer than the timeout.
+
+        A page was true in the middle of the call.
+        """
         self._loop = self._loop or uvloop.new_event_loop()
         return self._loop.run_until_complete(self._all(urls))
 

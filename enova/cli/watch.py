@@ -62,11 +62,20 @@ def watch(
         ),
     ] = LISTEN,
     metrics_interval: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--metrics-interval", metavar="DURATION", help="How often to ask replicas and gateways what they do."
+            "--metrics-interval",
+            metavar="DURATION",
+            help="How often to ask replicas and gateways what they do. Default: 5s; 15s of a Prometheus.",
+            show_default=False,
         ),
-    ] = "5s",
+    ] = None,
+    prometheus: Annotated[
+        str | None,
+        typer.Option(
+            "--prometheus", metavar="URL", help="Ask this Prometheus, which scrapes them, instead of asking them."
+        ),
+    ] = None,
     inventory: InventoryFile = None,
 ) -> int:
     """Keep what runs as the specs say: on every change of them, and of what runs.
@@ -95,7 +104,8 @@ def watch(
     daemon = _daemon(
         session, specs, _at_least(0.1, "--interval", interval), inventory, prune=prune, advisory=advisory
     )
-    daemon.live = _live(session, daemon, _at_least(1.0, "--metrics-interval", metrics_interval))
+    every = metrics_interval or ("15s" if prometheus else "5s")
+    daemon.live = _live(session, daemon, _at_least(1.0, "--metrics-interval", every), prometheus)
     daemon.metrics.registry.register(VitalMetrics(daemon.live))
     at = _address(listen)
     base = place(session.settings.state_dir, specs.name, advisory=advisory)
@@ -210,14 +220,21 @@ def _daemon(
     )
 
 
-def _live(session: Session, daemon: Daemon, interval_s: float) -> Live:
+def _live(session: Session, daemon: Daemon, interval_s: float, prometheus: str | None) -> Live:
     from enova.adapters.gpu_use import GpuUse
+    from enova.adapters.prometheus import Prometheus
     from enova.adapters.rollups import rollups_of
     from enova.adapters.scrape import TIMEOUT_S, Scraper
+    from enova.core.metrics import gateway_page, page
     from enova.watch.live import Live
 
+    if prometheus is not None and (not prometheus.startswith(("http://", "https://")) or "@" in prometheus):
+        # Never shown: it may hold a password.
+        raise UsageError("--prometheus: no address without user and password", hint="as in http://127.0.0.1:9090")
     return Live(
-        scraper=Scraper(timeout_s=min(TIMEOUT_S, interval_s / 2), monotonic=session.monotonic),
+        scraper=Prometheus(prometheus, page.WANTED | gateway_page.WANTED, monotonic=session.monotonic)
+        if prometheus
+        else Scraper(timeout_s=min(TIMEOUT_S, interval_s / 2), monotonic=session.monotonic),
         # Beside an adviser there may be one that acts, and what came would be counted twice.
         rollups=None if daemon.advisory else rollups_of(session.settings),
         interval_s=interval_s,

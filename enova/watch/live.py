@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from enova.adapters.rollups import Counted, Rollups
-from enova.adapters.scrape import Page
 from enova.core.launch import Role
 from enova.core.ledger.histogram import Histogram
 from enova.core.ledger.window import Look
@@ -23,7 +22,7 @@ from enova.core.metrics.gateway_page import GatewayLook, gateway_look_of, net
 from enova.core.metrics.page import look_of
 from enova.core.metrics.rollup import Book, Rollup
 from enova.core.metrics.series import LONGEST_GAP_S, Key
-from enova.core.metrics.target import COUNTED, Target
+from enova.core.metrics.target import COUNTED, Page, Target
 from enova.core.metrics.vitals import Vitals
 from enova.core.observed import Health, Instance, Observed, State, Unknown
 from enova.errors import EnovaError
@@ -35,8 +34,8 @@ WRITE_EVERY_S = 60.0
 class Scrapes(Protocol):
     """Asks addresses for their pages, by the names given to them."""
 
-    def scrape(self, urls: Mapping[str, str]) -> Mapping[str, Page | Unknown]:
-        """Return what became of each. Takes no longer than a moment."""
+    def scrape(self, urls: Mapping[str, str], also: Mapping[str, str], /) -> Mapping[str, Page | Unknown]:
+        """Return what became of each; `also` is what gateways call some of them. Takes no longer than a moment."""
         ...
 
     def close(self) -> None:
@@ -154,7 +153,8 @@ class Live:
         targets = dict(self._targets)
         if self.scraper is None:
             return
-        pages = self.scraper.scrape({name: one.url for name, one in targets.items()})
+        also = {name: one.worker_url for name, one in targets.items() if one.worker_url}
+        pages = self.scraper.scrape({name: one.url for name, one in targets.items()}, also)
         at_s, now_s = self.monotonic(), self.now()
         seen: defaultdict[str, list[bool]] = defaultdict(list)
         for name, one in targets.items():

@@ -7,7 +7,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from enova.adapters.scrape import Page, Scraper
+from enova.adapters.scrape import Scraper
+from enova.core.metrics.target import Page
 from enova.core.observed import Unknown
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nup 1\n"

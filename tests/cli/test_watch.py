@@ -18,6 +18,12 @@ from tests.core.watch.test_report import report
         (["--listen", "localhost:99999", "."], "--listen: 'localhost:99999' is no address\n"),
         (["--interval", "50ms", "."], "--interval: 50ms is too short\nhint: at least 0.1s\n"),
         (["--interval", "often", "."], "--interval: "),
+        (["--metrics-interval", "50ms", "."], "--metrics-interval: 50ms is too short\nhint: at least 1s\n"),
+        (
+            ["--prometheus", "http://ann:hunter2@h:9090", "."],
+            "--prometheus: no address without user and password\n",
+        ),
+        (["--prometheus", "h:9090", "."], "--prometheus: no address without user and password\n"),
         (["git+https://ann:hunter2@example.com/x.git"], "the URL holds a user name, password or token\n"),
     ],
 )

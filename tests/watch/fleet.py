@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from enova.adapters.rollups import Rollups
-from enova.adapters.scrape import Page
 from enova.core.launch import Role
+from enova.core.metrics.target import Page
 from enova.core.observed import Health, Instance, Look, Observed, State, Unknown
 from enova.watch.live import Live
 
@@ -97,7 +97,7 @@ class Fleet:
         else:
             self.finished[slot] = 0.0
 
-    def scrape(self, urls: Mapping[str, str]) -> dict[str, Page | Unknown]:
+    def scrape(self, urls: Mapping[str, str], _: Mapping[str, str]) -> dict[str, Page | Unknown]:
         """Answer as a scraper does."""
         return {name: self._page(url.removeprefix("http://").partition("/")[0]) for name, url in urls.items()}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from enova.adapters.scrape import Page
+from enova.core.metrics.target import Page
 from enova.core.metrics.vitals import Vitals
 from enova.core.observed import Look, Observed, Unknown
 from enova.watch.live import Live
@@ -219,7 +219,7 @@ def test_without_a_scraper_it_knows_nothing_and_asks_nobody() -> None:
 def test_a_scraper_that_breaks_is_told_and_does_not_end_the_looking(fleet: Fleet) -> None:
     quit_, live = threading.Event(), fleet.live()
 
-    def scrape(urls: Mapping[str, str]) -> dict[str, Page | Unknown]:
+    def scrape(urls: Mapping[str, str], _: Mapping[str, str]) -> dict[str, Page | Unknown]:
         quit_.set()
         raise RuntimeError("no")
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from enova.adapters.lock import exclusive
-from enova.adapters.scrape import Page
 from enova.core.launch import Role
+from enova.core.metrics.target import Page
 from enova.core.observed import Health, State, Unknown
 from enova.core.revision import Cause
 from enova.watch.live import Live
@@ -440,7 +440,7 @@ def test_metrics_that_cannot_be_seen_are_told_and_change_nothing_else(watched: W
     class Deaf:
         asked: Mapping[str, str] = {}
 
-        def scrape(self, urls: Mapping[str, str]) -> dict[str, Page | Unknown]:
+        def scrape(self, urls: Mapping[str, str], _: Mapping[str, str]) -> dict[str, Page | Unknown]:
             self.asked = urls
             return dict.fromkeys(urls, Unknown("it did not answer in time"))
 

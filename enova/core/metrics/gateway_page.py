@@ -58,6 +58,6 @@ def _meaning(name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
     return "", name
 
 
-_READER: Reader[tuple[str, str]] = Reader(
-    frozenset({names.ROUTER_ATTEMPTS, names.ROUTER_RETRIES, names.ROUTER_ERRORS, names.ROUTER_WORKERS}), _meaning
-)
+WANTED = frozenset({names.ROUTER_ATTEMPTS, names.ROUTER_RETRIES, names.ROUTER_ERRORS, names.ROUTER_WORKERS})
+"""Names that are read, as they stand in the text."""
+_READER: Reader[tuple[str, str]] = Reader(WANTED, _meaning)

@@ -135,7 +135,9 @@ def _meaning(name: str, labels: Mapping[str, str]) -> _Meaning | None:
     return _Status(labels.get("status", "")[:1]) if name == names.STATUSES else _Answers(name)
 
 
-_READER: Reader[_Meaning] = Reader(frozenset({*_CELLS, *_VALUES, *_HTTP, *_SINGLE}), _meaning)
+WANTED = frozenset({*_CELLS, *_VALUES, *_HTTP, *_SINGLE})
+"""Names that are read, as they stand in the text."""
+_READER: Reader[_Meaning] = Reader(WANTED, _meaning)
 
 
 def _engines(found: _Found, at_s: float) -> dict[str, Snapshot]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from enova.core.engine.snapshot import GROWING
 from enova.core.ledger.window import Look
@@ -21,6 +22,14 @@ COUNTED = ("finished", "first_tokens", "prompt_tokens", "output_tokens")
 """Of a replica, without which nothing can be said of it."""
 LATENCIES = ("e2e", "itl", "tpot", "ttft")
 SUM = "sum"
+
+
+class Page(NamedTuple):
+    """A metrics page."""
+
+    text: str
+    at_s: float
+    """When it was true, on the reader's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
