@@ -67,7 +67,7 @@ def lines(draw: st.DrawFn) -> str:
     return f"{draw(NAMES)}{braces} {draw(VALUES)}{stamp}"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(lines(), max_size=6))
 def test_generated_pages_are_read_as_the_reference_parser_reads_them(page: list[str]) -> None:
     text = "".join(f"# HELP x said {line}\n{line}\n" for line in page)
@@ -100,7 +100,7 @@ def test_a_wanted_line_that_is_no_sample_is_an_error(line: str) -> None:
         list(reader("up").read(line))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.text())
 def test_text_that_is_no_page_says_nothing(text: str) -> None:
     assert list(reader("vllm:num_requests_running").read(text)) == []
