@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from enova.adapters.rollups import Rollups
-from enova.adapters.scrape import Page
 from enova.core.control.plant import Curve, Plant
+from enova.core.metrics.target import Page
 from enova.core.observed import Unknown
 from enova.watch.live import Live
 from tests.watch.watching import Watched
@@ -59,7 +59,7 @@ class Busy:
         host.time_s -= 1
         return len(self.watched.served())
 
-    def scrape(self, urls: Mapping[str, str]) -> dict[str, Page | Unknown]:
+    def scrape(self, urls: Mapping[str, str], _: Mapping[str, str]) -> dict[str, Page | Unknown]:
         """Answer as a scraper does."""
         return {name: self.page(url) for name, url in urls.items()}
 
