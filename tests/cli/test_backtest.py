@@ -52,6 +52,7 @@ def test_a_spec_and_rates_are_all_it_takes(machine: Machine, spec: str) -> None:
     assert {"enova", "static-peak", "oracle"} <= table.keys()
 
 
+@pytest.mark.slow
 def test_json_has_all_figures_and_every_decision_with_its_reason(machine: Machine, spec: str) -> None:
     args = ("--trace", "rates.csv", "--start-up", "30s", "--policy", "enova", "--policy", "dstack", "-o", "json")
     (found,) = reports(machine.enova("backtest", spec, *args))

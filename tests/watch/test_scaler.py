@@ -111,7 +111,7 @@ def test_nothing_changes_while_the_gateway_cannot_be_seen(busy: Busy) -> None:
     busy.serve(35.0, 120)
     busy.deaf = True
 
-    assert busy.serve(0.0, 900) == 4
+    assert busy.serve(0.0, 300) == 4
     assert "held: " in busy.words()
 
 

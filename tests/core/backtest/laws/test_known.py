@@ -147,7 +147,7 @@ def test_what_is_not_known_changes_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", LAWS)
 def test_every_law_keeps_within_what_there_may_be(name: str) -> None:
-    setting, traffic = scene(rates=(4.0, 60.0, 4.0), minutes=3.0)
+    setting, traffic = scene(rates=(4.0, 60.0, 4.0), minutes=1.5)
     score = rehearse(replace(setting, first=2), LAWS[name](facts(fewest=2, most=3)))
 
     assert score.requests == len(traffic.requests)
