@@ -51,7 +51,7 @@ class Metrics:
                 ("expected_requests_per_second", "Traffic expected when a replica that is started now serves."),
                 ("capacity_requests_per_second", "Traffic that the replicas there are take within the SLO."),
                 ("arrived_requests_per_second", "Requests that came to the gateway, over the last minute."),
-                ("slo_met_ratio", "Share of the answers of the last half hour that met the SLO."),
+                ("slo_met_ratio", "Share of the answers of the last quarter of an hour that met the SLO."),
                 ("held", "1 while nothing can be decided."),
             )
         }
