@@ -98,7 +98,7 @@ def decided() -> None:
     """Time decisions for many replicas."""
     plant = Plant(capacity=Curve((1, 2, 4), (9.0, 19.0, 40.0)), start_up_s=START_UP_S, target=0.99)
     autoscaler = Autoscaler(plant, history=History([1800.0] * round(2 * DAY_S / BIN_S)))
-    replicas = tuple(ReplicaSight(number, Stage.READY, 0.0, 9.0, 9.0, 0.0, 0.4) for number in range(REPLICAS))
+    replicas = tuple(ReplicaSight(number, Stage.READY, 9.0, 9.0, 0.0, 0.4) for number in range(REPLICAS))
     begin = time.process_time()
     for look in range(LOOKS):
         autoscaler.decide(Sight(at_s=INTERVAL_S * look, replicas=replicas, held=0, seen=Steady()))

@@ -15,8 +15,8 @@ from enova.world import World
 LOOKS_AT_ONCE = 16
 
 
-def observe(world: World, *, needed: Collection[str], gpus: bool) -> Observed:
-    """Look at every runtime at once, then ask what their lists could not tell.
+def observe(world: World, *, needed: Collection[str], gpus: bool, routes: bool = True) -> Observed:
+    """Look at every runtime at once, then ask what their lists could not tell; gateways if `routes` are wanted.
 
     A runtime nobody needs may be missing on this machine: if it cannot be looked at, it is left out.
     """
@@ -27,12 +27,12 @@ def observe(world: World, *, needed: Collection[str], gpus: bool) -> Observed:
         found = [i for look in kept.values() if isinstance(look, Look) for i in look.instances]
         urls = [i.url for i in found if i.url and _unsure(i)]
         health = dict(zip(urls, pool.map(world.engine.health, urls), strict=True))
-        gateways = [i for i in found if i.role is Role.GATEWAY and i.state is State.RUNNING]
-        routes = pool.map(lambda i: world.gateway.routes(i.url) if i.url else None, gateways)
+        gateways = [i for i in found if routes and i.role is Role.GATEWAY and i.state is State.RUNNING]
+        routed = pool.map(lambda i: world.gateway.routes(i.url) if i.url else None, gateways)
         return Observed(
             runtimes={name: _with_health(look, health) for name, look in kept.items()},
             gpus=seen_gpus.result() if seen_gpus else (),
-            routes=dict(zip((i.id for i in gateways), routes, strict=True)),
+            routes=dict(zip((i.id for i in gateways), routed, strict=True)),
         )
 
 

@@ -23,14 +23,13 @@ Rates = tuple[tuple[float, float], ...]
 def recorded_rates(session: Session, service: str, past_s: float) -> Rates:
     """Return the rates that the daemon kept of the last so many seconds. Raises UsageError if it kept none."""
     from enova.adapters.rollups import rollups_of
-    from enova.core.control.history import MINUTE_S
 
     minutes = rollups_of(session.settings).rollups(service, session.now() - past_s)
-    known = [(minute.at_s, minute.arrived) for minute in minutes if minute.arrived is not None]
+    known = [(minute.at_s, per_s) for minute in minutes if (per_s := minute.arrived_per_s) is not None]
     if len(known) < 2:
         hint = "`enova watch` keeps it while it runs"
         raise UsageError(f"{service}: no traffic of that time is kept", hint=hint)
-    return tuple((at_s - known[0][0], arrived / MINUTE_S) for at_s, arrived in known)
+    return tuple((at_s - known[0][0], per_s) for at_s, per_s in known)
 
 
 def replayed(

@@ -86,12 +86,19 @@ class Live:
         if self.scraper is None:
             return
         observed = look()
-        # A runtime that nobody needs is left out where it does not answer.
-        seen = {name for name, found in observed.runtimes.items() if not isinstance(found, Unknown)}
-        instances = [one for one in observed.instances() if one.service in services and _serves(one)]
-        counted = self._known()
         with self._lock:
             self._services = frozenset(services)
+        self.see(observed)
+
+    def see(self, observed: Observed) -> None:
+        """Take in what there is of the services that are followed."""
+        if self.scraper is None:
+            return
+        # A runtime that nobody needs is left out where it does not answer.
+        seen = {name for name, found in observed.runtimes.items() if not isinstance(found, Unknown)}
+        with self._lock:
+            counted, services = self._known(), self._services
+            instances = [one for one in observed.instances() if one.service in services and _serves(one)]
             there = {
                 **{
                     n: one

@@ -128,7 +128,7 @@ class Daemon:
         self._call_off(wanted)
         self._waits, self._would, self._observed = {}, {}, None
         unseen = list(wanted.unseen)
-        self.scaler.forget(*(self.scaler.told().keys() - wanted.services.keys()))
+        self.scaler.keep_only(wanted.services)
         if self.advisory or self._take_lock(unseen):
             for group in self._groups(wanted):
                 unseen += self._group(group, wanted)

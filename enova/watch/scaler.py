@@ -6,7 +6,8 @@ What it says is carried out by the loop, like any other change. What it cannot s
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,14 +15,14 @@ from functools import partial
 from enova.advise import Adviser, adviser_of
 from enova.core.control.autoscaler import Autoscaler
 from enova.core.control.decision import Decision
-from enova.core.control.history import DAYS, MINUTE_S, History, rates_of
+from enova.core.control.history import DAYS, History, rates_of
 from enova.core.control.lately import Lately
 from enova.core.control.plant import Plant
 from enova.core.control.sight import ReplicaSight, Sight
 from enova.core.fingerprint import fingerprint
 from enova.core.launch import Role
 from enova.core.launches import replica_launch
-from enova.core.metrics.vitals import ReplicaVitals
+from enova.core.metrics.vitals import WINDOWS_S, ReplicaVitals
 from enova.core.observed import Health, Instance, Observed, State, Unknown
 from enova.core.resolve import Resolved
 from enova.core.simulate.promises import promises_of, targets_of
@@ -36,6 +37,8 @@ from enova.world import World
 INTERVAL_S = Autoscaler.interval_s
 MET_S = 900.0
 """Over which it is told how many answers met the SLO."""
+STARTS = 3
+"""The last so many of a service are remembered, and the longest of them counts."""
 COMPUTE_EVERY_S = 10.0
 """Between tries to find out the capacity of what has just started, or cannot be told."""
 
@@ -58,7 +61,6 @@ class _Kept:
 class Scaled:
     """What there is to say of a service whose traffic is followed."""
 
-    mode: str
     decision: Decision | None
     arrived_per_s: float | None
     """Over the last minute."""
@@ -97,25 +99,27 @@ class Scaler:
     """Tells the plant of a service that runs."""
     _kept: dict[str, _Kept] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _starts: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """When a replica was first seen, and when it served, by its id; 0: not yet."""
+    _starting: dict[str, float] = field(default_factory=dict)
+    """When a replica that has yet to serve was first seen, by its id."""
+    _took_s: dict[str, deque[float]] = field(default_factory=dict)
+    """How long the last starts of a service took."""
 
     def keep(self, resolved: Resolved) -> None:
         """Follow a service as it is wanted now, if it asks for that."""
         name, service = resolved.service.name, resolved.service
         if service.scaling.mode == "off" or service.suspend:
-            self.forget(name)
+            with self._lock:
+                self._kept.pop(name, None)
             return
         key = f"{fingerprint(replica_launch(resolved))} {service.slo!r} {service.injection!r} {service.scaling!r}"
         with self._lock:
             if name not in self._kept or self._kept[name].key != key:
                 self._kept[name] = _Kept(resolved, key, Unknown("its capacity is being computed"))
 
-    def forget(self, *names: str) -> None:
-        """Follow these no more."""
+    def keep_only(self, names: Collection[str]) -> None:
+        """Follow no others."""
         with self._lock:
-            for name in names:
-                self._kept.pop(name, None)
+            self._kept = {name: one for name, one in self._kept.items() if name in names}
 
     def wanted(self) -> dict[str, int]:
         """Return how many replicas there are to be, of services that are scaled."""
@@ -127,10 +131,11 @@ class Scaler:
             }
 
     def why(self, name: str) -> str:
-        """Return why so many are wanted."""
+        """Return why another number of replicas is wanted than there is; empty if none is."""
         with self._lock:
             one = self._kept.get(name)
-        return f"scaled: {one.decision.reason}" if one is not None and one.decision is not None else ""
+        decision = one.decision if one is not None else None
+        return f"scaled: {decision.reason}" if decision is not None and decision.replicas != decision.up else ""
 
     def told(self) -> dict[str, Scaled]:
         """Return what there is to say of every service that is followed."""
@@ -138,9 +143,8 @@ class Scaler:
             kept = dict(self._kept)
         return {
             name: Scaled(
-                mode=one.resolved.service.scaling.mode,
                 decision=one.decision,
-                arrived_per_s=None if one.lately is None else _known(one.lately.vitals.arrived_over[MINUTE_S]),
+                arrived_per_s=None if one.lately is None else _known(one.lately.vitals.arrived_over[WINDOWS_S[0]]),
                 met=None if one.lately is None else one.lately.met(MET_S),
                 trouble=one.plant.reason if isinstance(one.plant, Unknown) else one.unseen,
             )
@@ -175,9 +179,10 @@ class Scaler:
             kept = dict(self._kept)
         if not kept:
             return
-        observed = observe(self.world, needed={one.resolved.runtime for one in kept.values()}, gpus=False)
-        live, at_s = self.live(), self.world.now()
-        live.follow(lambda: observed, live.services())
+        needed = {one.resolved.runtime for one in kept.values()}
+        observed = observe(self.world, needed=needed, gpus=False, routes=False)
+        at_s = self.world.now()
+        self.live().see(observed)
         ours = [i for i in observed.instances() if i.service in kept and i.role is Role.REPLICA]
         self._time_starts([i for i in ours if i.state is State.RUNNING], at_s)
         changed = [
@@ -194,14 +199,15 @@ class Scaler:
         if not kept:
             return
         needed = {one.resolved.runtime for one in kept.values()}
-        observed = observe(self.world, needed=needed, gpus=any(one.resolved.gpu for one in kept.values()))
+        gpus = any(one.resolved.gpu for one in kept.values())
+        observed = observe(self.world, needed=needed, gpus=gpus, routes=False)
         adviser = adviser_of(self.knowledge(), observed)
         for one in kept.values():
             one.plant = self.capacity(one.resolved, adviser, observed)
             if isinstance(one.plant, Plant):
                 name = one.resolved.service.name
                 minutes = self.live().recorded(name, self.now() - DAYS * 86_400)
-                rates = [(one.at_s, one.arrived / MINUTE_S) for one in minutes if one.arrived is not None]
+                rates = [(minute.at_s, rate) for minute in minutes if (rate := minute.arrived_per_s) is not None]
                 before = History(rates_of(rates, self.now()).tolist())
                 one.autoscaler = Autoscaler(partial(self._plant, one), history=before)
 
@@ -209,8 +215,8 @@ class Scaler:
         """Return the plant with the minimum of this time of day, and starts as long as they were of late."""
         assert isinstance(one.plant, Plant)  # noqa: S101 - there is an autoscaler only then
         fewest = one.resolved.service.scaling.fewest_at(datetime.fromtimestamp(self.now(), UTC))
-        took = [ready_s - seen_s for seen_s, ready_s in list(self._starts.values()) if ready_s]
-        start_up_s = max(took[-3:]) if took else one.plant.start_up_s
+        took_s = self._took_s.get(one.resolved.service.name)
+        start_up_s = max(took_s) if took_s else one.plant.start_up_s
         return replace(one.plant, fewest=fewest, start_up_s=max(start_up_s, INTERVAL_S))
 
     def _decide(self, name: str, one: _Kept, ours: list[Instance], observed: Observed, at_s: float) -> bool:
@@ -226,7 +232,7 @@ class Scaler:
         one.unseen = vitals.gateway_seen_s.reason if isinstance(vitals.gateway_seen_s, Unknown) else ""
         if one.autoscaler is None:
             return False
-        replicas = tuple(_replica(instance, vitals.replicas.get(instance.target), at_s) for instance in ours)
+        replicas = tuple(_replica(instance, vitals.replicas.get(instance.target)) for instance in ours)
         sight = Sight(at_s=at_s, replicas=replicas, held=0, seen=one.lately)
         before = one.decision.replicas if one.decision else None
         wanted = one.autoscaler.decide(sight)
@@ -239,29 +245,27 @@ class Scaler:
         return not advisory
 
     def _time_starts(self, replicas: list[Instance], at_s: float) -> None:
-        known = {i.id for i in replicas}
-        self._starts = {key: times for key, times in self._starts.items() if key in known or times[1]}
-        first = not self._starts
+        """Take in how long what serves now took to start. What served when it was first seen tells nothing."""
+        before, self._starting = self._starting, {}
         for instance in replicas:
-            seen_s, ready_s = self._starts.get(instance.id, (at_s, 0.0))
-            if not ready_s and _serves(instance):
-                # What served when it was first seen started nobody knows when.
-                ready_s = 0.0 if first or seen_s == at_s else at_s
-            self._starts[instance.id] = seen_s, ready_s
+            seen_s = before.get(instance.id)
+            if not _serves(instance):
+                self._starting[instance.id] = at_s if seen_s is None else seen_s
+            elif seen_s is not None:
+                self._took_s.setdefault(instance.service, deque(maxlen=STARTS)).append(at_s - seen_s)
 
 
 def _serves(instance: Instance) -> bool:
     return instance.state is State.RUNNING and instance.health is Health.HEALTHY
 
 
-def _replica(instance: Instance, vitals: ReplicaVitals | None, at_s: float) -> ReplicaSight:
+def _replica(instance: Instance, vitals: ReplicaVitals | None) -> ReplicaSight:
     up = Stage.READY if _serves(instance) else Stage.STARTING
     running = None if vitals is None else _known(vitals.running)
     waiting = None if vitals is None else _known(vitals.waiting)
     return ReplicaSight(
         number=instance.slot,
         stage=Stage.DOWN if instance.state is State.EXITED else up,
-        since_s=at_s,
         in_flight=None if running is None or waiting is None else running + waiting,
         running=running,
         waiting=waiting,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from enova.adapters.rollups import Rollups
 from enova.core.control.plant import Curve, Plant
 from enova.core.metrics.target import Page
-from enova.core.observed import Unknown
+from enova.core.observed import Health, State, Unknown
+from enova.core.revision import Cause
 from enova.watch.live import Live
 from tests.watch.watching import Watched
 
@@ -209,3 +211,50 @@ def test_traffic_is_kept_minute_by_minute_and_known_after_a_restart(busy: Busy) 
 
     assert sum(minute.arrived or 0.0 for minute in minutes) == pytest.approx(35 * 150, rel=0.4)
     assert busy.serve(0.0, 60) == 4
+
+
+def test_a_repair_is_not_said_to_be_scaling(busy: Busy) -> None:
+    busy.serve(15.0, 120)
+    instance = next(one for one in busy.watched.host.instances.values() if one.target == "chat#0")
+    busy.watched.host.instances[instance.runtime, instance.id] = replace(instance, state=State.EXITED, url=None)
+    assert busy.serve(15.0, 30) == 2
+    newest = max(busy.watched.revisions(), key=lambda one: one.number)
+
+    assert (newest.cause, newest.why) == (Cause.REPAIR, "")
+
+
+def test_a_service_is_not_taken_to_start_as_slowly_as_another(busy: Busy) -> None:
+    host, scaler = busy.watched.host, busy.watched.daemon.scaler
+    busy.watched.write("other", scaling=AUTO, slo=SLO, gateway="{port: 9300}")
+    busy.watched.settle()
+    slow = next(one for one in host.instances.values() if one.target == "other#0")
+    host.instances[slow.runtime, slow.id] = replace(slow, health=Health.STARTING)
+    host.hung = {"other#0"}
+    for _ in range(80):
+        host.time_s += 5
+        scaler.look()
+    host.hung.clear()
+    scaler.look()
+    host.instances[slow.runtime, slow.id] = slow
+    busy.serve(35.0, 60)
+    reasons = [line for line in busy.watched.said if line.startswith("chat: scale")]
+
+    assert reasons
+    assert all("to be expected in 20 s" in line for line in reasons)
+
+
+def test_starts_are_taken_to_last_as_long_as_they_did(busy: Busy) -> None:
+    host, scaler = busy.watched.host, busy.watched.daemon.scaler
+    busy.serve(15.0, 60)
+    slow = next(one for one in host.instances.values() if one.target == "chat#1")
+    host.instances[slow.runtime, slow.id] = replace(slow, health=Health.STARTING)
+    host.hung = {"chat#1"}
+    for _ in range(17):
+        host.time_s += 5
+        scaler.look()
+    host.hung.clear()
+    host.instances[slow.runtime, slow.id] = slow
+    said = len(busy.watched.said)
+    busy.serve(55.0, 60)
+
+    assert any("to be expected in 85 s" in line for line in busy.watched.said[said:])

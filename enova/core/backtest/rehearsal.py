@@ -60,12 +60,8 @@ class _Stage:
             self.fleet.schedule(Scale(now_s + scene.scrape_delay_s, wanted))
 
     def _sight(self, now_s: float, views: Sequence[ReplicaView]) -> Sight:
-        started_s = [replica.started_s for replica in self.fleet.replicas]
-        replicas = [
-            ReplicaSight(number, stage, started_s[number], sent, running, waiting, kv_use)
-            for number, stage, sent, running, waiting, kv_use in views
-        ]
-        return Sight(at_s=now_s, replicas=tuple(replicas), held=len(self.fleet.held), seen=self.notes)
+        replicas = tuple([ReplicaSight(*view) for view in views])
+        return Sight(at_s=now_s, replicas=replicas, held=len(self.fleet.held), seen=self.notes)
 
     def _fail(self, now_s: float, views: Sequence[ReplicaView]) -> None:
         share = self._scene.failures_per_h * INTERVAL_S / 3600

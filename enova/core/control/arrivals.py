@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from enova.core.control.history import BIN_S, Floats, History
+from enova.core.control.history import BIN_S, History
+from enova.core.simulate.statistics import Floats
 
 WINDOW = 2
 """Bins over which a rate has to be held: 30 s; shorter bursts are in the capacity."""

@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from enova.core.metrics.rollup import MINUTE_S
+from enova.core.simulate.statistics import Floats
 
 BIN_S = 15.0
-MINUTE_S = 60.0
 DAYS = 8
 """How much is kept: a week, and the day that is compared with it."""
 MOST_BINS = int(DAYS * 86_400 / BIN_S)

@@ -35,13 +35,17 @@ class Lately:
         return sum(known) * over_s if known and len(known) == len(rates) else None
 
     def met(self, over_s: float) -> tuple[float, float] | None:
-        """Return how many answers met every target, and all. Which missed two is not known: each miss counts."""
+        """Return how many answers met every target, and all. Which missed two is not known: each miss counts.
+
+        Gaps between tokens are not counted by answer, so they judge none.
+        """
+        targets_s = {metric: target_s for metric, target_s in self.targets_s.items() if metric is not Metric.ITL}
         judged = [
             (found, target_s)
-            for metric, target_s in self.targets_s.items()
+            for metric, target_s in targets_s.items()
             if (found := self.histogram(metric, over_s)) is not None
         ]
-        if not judged or len(judged) < len(self.targets_s):
+        if not judged or len(judged) < len(targets_s):
             return None
         count = max(found.count for found, _ in judged)
         missed = sum(found.count - found.within(target_s) for found, target_s in judged)

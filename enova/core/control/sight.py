@@ -21,8 +21,6 @@ class ReplicaSight(NamedTuple):
 
     number: int
     stage: Stage
-    since_s: float
-    """When it was started."""
     in_flight: float | None
     """Requests sent to it and not answered to the end, as the gateway counts them."""
     running: float | None

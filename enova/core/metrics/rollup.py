@@ -48,6 +48,11 @@ class Rollup:
     gpu_use: float | None
     """Share of the time in which its GPUs computed."""
 
+    @property
+    def arrived_per_s(self) -> float | None:
+        """Return requests/s."""
+        return None if self.arrived is None else self.arrived / MINUTE_S
+
 
 def rollup_of(service: str, at_s: float, amounts: Mapping[str, float]) -> Rollup:
     """Return a minute from what was added up for it."""

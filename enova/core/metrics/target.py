@@ -20,7 +20,6 @@ FULL = 1.01
 """A little more than all of the cache: what engines say is rounded."""
 COUNTED = ("finished", "first_tokens", "prompt_tokens", "output_tokens")
 """Of a replica, without which nothing can be said of it."""
-LATENCIES = ("e2e", "itl", "tpot", "ttft")
 SUM = "sum"
 
 

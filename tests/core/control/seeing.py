@@ -43,7 +43,7 @@ def replicas(
 ) -> tuple[ReplicaSight, ...]:
     stages = [Stage.READY] * ready + [Stage.STARTING] * starting
     return tuple(
-        ReplicaSight(number, stage, 0.0, in_flight, in_flight, waiting, 0.1) for number, stage in enumerate(stages)
+        ReplicaSight(number, stage, in_flight, in_flight, waiting, 0.1) for number, stage in enumerate(stages)
     )
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enova.core.control.arrivals import DAY, cycle_of, forecast
-from enova.core.control.history import BIN_S, Floats, History
+from enova.core.control.history import BIN_S, History
+from enova.core.simulate.statistics import Floats
 
 
 def noisy(rates: Floats, seed: int = 1) -> History:
