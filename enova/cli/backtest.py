@@ -100,13 +100,9 @@ def backtest(
 
     session = session_of(ctx)
     traffic = Traffic(
-        rate=None,
-        users=None,
         prompt_tokens=prompt_tokens,
         output_tokens=output_tokens,
-        requests=None,
         duration=duration,
-        warmup=None,
         seed=seed,
         promises=tuple(slo or ()),
     )

@@ -98,10 +98,8 @@ def sweep(
     def run_at(rate: float) -> Prepared:
         traffic = Traffic(
             rate=rate,
-            users=None,
             prompt_tokens=prompt_tokens,
             output_tokens=output_tokens,
-            requests=None,
             duration=duration,
             warmup=warmup,
             seed=seed,

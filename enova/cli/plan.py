@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from enova.cli.backtests import backtests
 from enova.cli.choosing import BestEffort, Locked, Refresh, choosing
 from enova.cli.options import Color, InventoryFile, Paths, Prune, TextJsonOrMarkdown, check_chart
+from enova.cli.plan_backtest import backtests
 from enova.cli.session import session_of
 from enova.cli.specs import given_paths, load_files
 from enova.errors import UsageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from enova.core.backtest.scene import Scene
     from enova.core.control.plant import Plant
     from enova.core.control.sight import Law
-    from enova.core.spec import Service
     from enova.render.backtest import Report
 
 OURS, PLANNED = "enova", "planned"
@@ -52,6 +52,7 @@ def rehearsed(asked: Asked, traffic: Traffic, trace: Path | Rates | None, how: H
     from enova.core.control.capacities import plant_of
     from enova.core.engine.fit import fit_of
     from enova.core.engine.start_up import start_up_s as predicted
+    from enova.core.recommend.limits import allowed_of
     from enova.core.simulate.changes import retries_of
     from enova.core.simulate.forecast import Conditions, replica_of
     from enova.errors import CannotModel
@@ -69,7 +70,9 @@ def rehearsed(asked: Asked, traffic: Traffic, trace: Path | Rates | None, how: H
     replica = replica_of(setup, measured_curves(), start_up_s=how.start_up_s or predicted(setup))
     routing = service.gateway.policy or "round_robin"
     plant = plant_of(replica, load, Conditions(promises=promises, policy=routing))
-    most, limit = _most(service, setup.gpus, _usd_per_h(asked))
+    usd_per_h = _usd_per_h(asked)
+    bound, limit = allowed_of(service).of(setup.gpus, usd_per_h)
+    most = None if math.isinf(bound) else int(bound)
     idle = service.scaling.idle_to_zero
     plant = replace(
         plant,
@@ -95,7 +98,7 @@ def rehearsed(asked: Asked, traffic: Traffic, trace: Path | Rates | None, how: H
         failures_per_h=how.failures_per_h,
         seed=load.seed,
         gpus=setup.gpus,
-        usd_per_h=_usd_per_h(asked),
+        usd_per_h=usd_per_h,
     )
     wanted = len(requests) <= ORACLE_REQUESTS if how.oracle is None else how.oracle
     found = run(scene, plant, whole, _laws(how, plant, scene, whole.peak_per_s), oracles=wanted)
@@ -123,19 +126,6 @@ def _laws(how: How, plant: Plant, scene: Scene, peak_per_s: float) -> dict[str, 
         return lambda: LAWS[name](facts)
 
     return {name: own.get(name) or made(name) for name in how.policies}
-
-
-def _most(service: Service, gpus: int, usd_per_h: float | None) -> tuple[int | None, str]:
-    """Return the most replicas that the spec and its budget allow, and what says so."""
-    bounds: list[tuple[int, str]] = []
-    if service.scaling.max is not None:
-        bounds.append((service.scaling.max, f"scaling.max is {service.scaling.max}"))
-    if service.budget.gpus is not None and gpus:
-        bounds.append((service.budget.gpus // gpus, f"budget.gpus is {service.budget.gpus}"))
-    if service.budget.cost is not None and usd_per_h:
-        most = int(float(service.budget.cost) / usd_per_h + 1e-9)
-        bounds.append((most, f"budget.cost is {float(service.budget.cost):g} USD/h"))
-    return min(bounds, default=(None, ""))
 
 
 def _usd_per_h(asked: Asked) -> float | None:

@@ -83,21 +83,27 @@ def setups(
         CannotModel: a model or GPU without facts.
         ObserveError: no GPU is named, and those here cannot be looked at.
     """
-    from enova.cli.knowledge import model_of
-    from enova.core.engine.service_setup import setup_of_service
-
     if model and paths:
         raise UsageError("specs and --model do not go together", hint="leave one out")
     given = {name: value for name, value in engine.items() if value is not None}
     services = (
         [_service_of(model, given)] if model else [_changed(s, given) for s in load_services(paths, session)]
     )
-    asked = []
-    for service in services:
-        cards = _gpu_cards(session, service, gpus, gpu_memory)
-        card = model_of(service)
-        asked += [Asked(service, setup_of_service(service, card, gpu), named=not model) for gpu in cards]
-    return asked
+    return [
+        asked for service in services for asked in asked_of(session, service, gpus, gpu_memory, named=not model)
+    ]
+
+
+def asked_of(
+    session: Session, service: Service, gpus: Sequence[str] | None, gpu_memory: str | None, *, named: bool
+) -> list[Asked]:
+    """Return an engine for every GPU that is asked about of one service; as `setups`, which see."""
+    from enova.cli.knowledge import model_of
+    from enova.core.engine.service_setup import setup_of_service
+
+    cards = _gpu_cards(session, service, gpus, gpu_memory)
+    model = model_of(service)
+    return [Asked(service, setup_of_service(service, model, gpu), named=named) for gpu in cards]
 
 
 def _gpu_cards(

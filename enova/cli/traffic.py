@@ -24,15 +24,15 @@ MAX_RATES = 200
 class Traffic:
     """What options say about traffic; None leaves it to the spec."""
 
-    rate: float | None
-    users: int | None
-    prompt_tokens: int | None
-    output_tokens: int | None
-    requests: int | None
-    duration: str | None
-    warmup: str | None
-    seed: int | None
-    promises: tuple[str, ...]
+    rate: float | None = None
+    users: int | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    requests: int | None = None
+    duration: str | None = None
+    warmup: str | None = None
+    seed: int | None = None
+    promises: tuple[str, ...] = ()
 
     def load(self, service: Service, *, named: bool, texts: bool = False) -> Load:
         """Return the load of a service. `named`: it comes from a spec, so that nothing is assumed.

@@ -219,6 +219,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "expected_per_s": None if decision.rate is None else decision.rate.high,
         "queue": decision.queue,
         "capacity_per_s": decision.capacity,
+        "without_one_per_s": decision.without_one,
+        "hold_until_s": decision.hold_until_s,
         "limited_by": decision.limited_by,
         "reason": decision.reason,
     }

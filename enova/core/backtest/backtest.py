@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from enova.core.backtest.notes import Floats
 from enova.core.backtest.oracle import BIN_S, oracle
 from enova.core.backtest.rehearsal import rehearse
 from enova.core.backtest.scene import Scene
@@ -15,6 +14,7 @@ from enova.core.backtest.score import Score
 from enova.core.control.decision import Decision
 from enova.core.control.plant import Plant
 from enova.core.control.sight import Law
+from enova.core.simulate.statistics import Floats
 from enova.core.workload.request import Request
 
 PEAK_S = 300.0

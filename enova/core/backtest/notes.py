@@ -5,7 +5,6 @@ It is both what is scored at the end and what a scaling law is shown meanwhile.
 
 from __future__ import annotations
 
-import math
 from array import array
 from bisect import bisect_left
 from collections import deque
@@ -16,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enova.core.control.sight import Moment
+from enova.core.simulate.collector import latencies_of
 from enova.core.simulate.observer import Served
 from enova.core.simulate.promises import Promise, targets_of
 from enova.core.simulate.replica import ReplicaView, Stage
 from enova.core.simulate.results import Metric
+from enova.core.simulate.statistics import Floats
 from enova.core.workload.request import Request
-
-Floats = NDArray[np.float64]
 
 COLUMNS = 4
 ARRIVAL, FIRST, FINISHED, OUTPUT = range(COLUMNS)
@@ -109,7 +108,7 @@ class Notes:
         if place is None:
             return None
         rows = self.table(self._answered[place], self._answered[-1])
-        values = latencies(rows, metric)
+        values = latencies(rows)[metric]
         values = values[~np.isnan(values)]
         return float(np.quantile(values, share)) if len(values) else None
 
@@ -137,20 +136,16 @@ _ROUNDING = 1e-6
 
 def good_of(rows: Floats, targets_s: Mapping[Metric, float]) -> NDArray[np.bool_]:
     """Return which answers met every target."""
+    found = latencies(rows)
     good = np.ones(len(rows), dtype=bool)
     for metric, target_s in targets_s.items():
         # Without a second token there is no time between tokens to be too long.
-        good &= ~(latencies(rows, metric) > target_s)
+        good &= ~(found[metric] > target_s)
     return good
 
 
-def latencies(rows: Floats, metric: Metric) -> Floats:
-    """Return one latency of each answer in seconds; NaN where it has none."""
-    arrival, first, finished, output = rows.T
-    values: dict[Metric, Floats] = {
-        Metric.TTFT: first - arrival,
-        Metric.E2E: finished - arrival,
-        # Of one request the mean gap is known, not each of them.
-        Metric.ITL: (finished - first) / np.where(output > 1, output - 1, math.nan),
-    }
-    return values[Metric.ITL if metric is Metric.TPOT else metric]
+def latencies(rows: Floats) -> dict[Metric, Floats]:
+    """Return the latencies of answers in seconds; NaN where one has none."""
+    found = latencies_of(*rows.T)
+    # Of one request the mean gap is known, not each of them.
+    return found | {Metric.ITL: found[Metric.TPOT]}

@@ -15,12 +15,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from enova.core.backtest.notes import Floats
 from enova.core.backtest.rehearsal import INTERVAL_S, rehearse
 from enova.core.backtest.scene import Scene
 from enova.core.backtest.score import Score
 from enova.core.control.plant import Plant
 from enova.core.control.sight import Sight
+from enova.core.simulate.statistics import Floats
 
 BIN_S = 15.0
 WINDOW = 2

@@ -15,8 +15,7 @@ from enova.core.backtest.scene import Scene
 from enova.core.simulate.promises import Promise
 from enova.core.simulate.replica import Replica
 from enova.core.simulate.results import QUANTILES
-
-Floats = NDArray[np.float64]
+from enova.core.simulate.statistics import Floats
 
 MINUTE_S = 60.0
 FEWEST_IN_MINUTE = 5
@@ -102,7 +101,7 @@ def score_of(
 
 
 def _latency_s(rows: Floats, promise: Promise) -> float:
-    values = latencies(rows, promise.metric)
+    values = latencies(rows)[promise.metric]
     values = values[~np.isnan(values)]
     return float(np.quantile(values, QUANTILES[promise.statistic])) if len(values) else math.nan
 

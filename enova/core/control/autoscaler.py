@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from enova.core.control.arrivals import Forecast, forecast
-from enova.core.control.decision import Decision, Memory, decide, finite
+from enova.core.control.decision import Decision, Memory, believable, decide
 from enova.core.control.history import BIN_S, History
 from enova.core.control.plant import Plant
 from enova.core.control.sight import Sight
@@ -44,7 +44,7 @@ class Autoscaler:
         plant = self._plant(sight.at_s)
         over_s = self.interval_s if self._looked_s is None else max(0.0, sight.at_s - self._looked_s)
         self._looked_s = sight.at_s
-        count = finite(sight.seen.arrived(over_s))
+        count = believable(sight.seen.arrived(over_s))
         ended = self._history.add(count, over_s)
         if count is not None and (ended or self._forecasts is None) and self._history.bins:
             self._forecasts = (

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from enova.core.control.plant import Curve, Plant
+from enova.core.recommend.trial import WITHOUT_PROMISES
 from enova.core.simulate.capacity import capacity_of
 from enova.core.simulate.forecast import Conditions, run_of
 from enova.core.simulate.replica import ReplicaSetup
@@ -19,8 +20,6 @@ from enova.core.workload.sources import stream
 
 COUNTS = (1, 2, 4)
 """Replicas that are simulated; more of them take in proportion. What pools gains is gained by then."""
-WITHOUT_PROMISES = 0.85
-"""Share of what can be served at all that is planned with where no promise can be kept."""
 
 
 def plant_of(

@@ -1,9 +1,9 @@
 """How many replicas there are to be: one pure function of what is seen, what is expected and what was decided.
 
 A new replica serves `start_up_s` from now. So as many are wanted as the traffic of that moment needs, at the high
-end of its forecast, and for the queue there will be by then. Fewer are wanted only when one fewer would have done
-for as long as a start takes: stopping a replica that is needed again costs that time twice, once idle and once
-late. What could not be seen changes nothing.
+end of its forecast, and for those that have a queue to catch up with. Fewer are wanted only when fewer would have
+done for half as long as a start takes: one that is stopped and needed again costs that time twice, idle and late.
+What could not be seen changes nothing.
 """
 
 from __future__ import annotations
@@ -93,10 +93,10 @@ def decide(
     at_s = sight.at_s
     up, ready = sight.up, sight.ready
     came_s = at_s if busy or memory.came_s is None else memory.came_s
-    queue = sight.held + sum(finite(replica.waiting) or 0.0 for replica in sight.at(Stage.READY))
+    queue = sight.held + sum(believable(replica.waiting) or 0.0 for replica in sight.at(Stage.READY))
     curve = plant.capacity
 
-    def decision(replicas: int, needed: int, reason: str, **more: float | None) -> Decision:
+    def decision(replicas: int, needed: int, reason: str, hold_until_s: float | None = None) -> Decision:
         return Decision(
             at_s=at_s,
             replicas=replicas,
@@ -108,7 +108,7 @@ def decide(
             queue=queue,
             capacity=curve.of(up),
             without_one=curve.of(up - 1),
-            hold_until_s=more.get("hold_until_s"),
+            hold_until_s=hold_until_s,
             limited_by=plant.limit if plant.most is not None and needed > plant.most else "",
             infeasible=not plant.feasible,
         )
@@ -151,7 +151,7 @@ def decide(
     if lasting < up:
         until_s = min(at for at, need in needs if need >= up) + _hold_s(plant)
         reason = f"{lasting} would do now, but {up} were needed within {_hold_s(plant):.0f} s"
-        return decision(up, for_then, reason, hold_until_s=until_s), left
+        return decision(up, for_then, reason, until_s), left
     return decision(
         up, for_then, f"{up} take {curve.of(up):.2f} requests/s, {then.high:.2f} are to be expected"
     ), left
@@ -179,7 +179,7 @@ def _stuck(sight: Sight, rate: float, plant: Plant) -> int:
         return 0
     each = plant.capacity.of(len(serving)) / len(serving)
     grown = (rate / len(serving) - each) * plant.start_up_s
-    waits = [finite(replica.waiting) or 0.0 for replica in serving]
+    waits = [believable(replica.waiting) or 0.0 for replica in serving]
     return sum(waiting > 0 and waiting + grown > DRAIN_S * each for waiting in waits)
 
 
@@ -196,6 +196,6 @@ def _remembered(
     return (*kept, (at_s, need))
 
 
-def finite(value: float | None) -> float | None:
+def believable(value: float | None) -> float | None:
     """Return a number of requests that can be one; None for anything else."""
     return value if value is not None and 0 <= value <= MOST_REQUESTS else None

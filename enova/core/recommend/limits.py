@@ -26,19 +26,23 @@ class Allowed:
 
     def replicas(self, shape: Shape) -> tuple[float, str]:
         """Return the most replicas of a shape there may be, inf without limit, and what says so."""
-        bounds: list[tuple[float, str]] = [(math.inf, "")]
-        if self.most is not None:
-            bounds.append((self.most, f"scaling.max is {self.most}"))
-        if self.gpus is not None and shape.gpus:
-            words = f"budget.gpus is {self.gpus}"
-            bounds.append((self.gpus // shape.gpus, words))
-        if self.usd_per_h is not None and shape.usd_per_h:
-            words = f"budget.cost is {self.usd_per_h:g} USD/h"
-            bounds.append((math.floor(self.usd_per_h / shape.usd_per_h + 1e-9), words))
+        bounds = [self.of(shape.gpus, shape.usd_per_h)]
         room = shape.pool.replicas(shape.gpus) if self.room and shape.gpus else None
         if room is not None:
             words = f"{shape.pool.source} has {shape.pool.gpus} x {shape.pool.gpu.name}"
             bounds.append((room, words))
+        return min(bounds, key=lambda bound: bound[0])
+
+    def of(self, gpus: int, usd_per_h: float | None) -> tuple[float, str]:
+        """Return the same for replicas of so many GPUs at such a price (None: not known), whatever the room."""
+        bounds: list[tuple[float, str]] = [(math.inf, "")]
+        if self.most is not None:
+            bounds.append((self.most, f"scaling.max is {self.most}"))
+        if self.gpus is not None and gpus:
+            bounds.append((self.gpus // gpus, f"budget.gpus is {self.gpus}"))
+        if self.usd_per_h is not None and usd_per_h:
+            words = f"budget.cost is {self.usd_per_h:g} USD/h"
+            bounds.append((math.floor(self.usd_per_h / usd_per_h + 1e-9), words))
         return min(bounds, key=lambda bound: bound[0])
 
 

@@ -233,10 +233,15 @@ _JUDGED = (Metric.TTFT, Metric.TPOT, Metric.E2E)
 def _latencies(rows: Floats) -> dict[Metric, Floats]:
     """Return the latencies of requests by metric; NaN where one has none."""
     arrival, scheduled, first, finished = rows[:, : _FINISHED + 1].T
-    further = np.where(rows[:, _OUTPUT] > 1, rows[:, _OUTPUT] - 1, math.nan)
+    queue = {Metric.QUEUE: np.maximum(scheduled - arrival, 0.0)}
+    return latencies_of(arrival, first, finished, rows[:, _OUTPUT]) | queue
+
+
+def latencies_of(arrival: Floats, first: Floats, finished: Floats, output: Floats) -> dict[Metric, Floats]:
+    """Return what users see of answers, from their times and output tokens; NaN where one has none."""
+    further = np.where(output > 1, output - 1, math.nan)
     return {
         Metric.TTFT: first - arrival,
         Metric.TPOT: (finished - first) / further,
         Metric.E2E: finished - arrival,
-        Metric.QUEUE: np.maximum(scheduled - arrival, 0.0),
     }

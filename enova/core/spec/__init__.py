@@ -9,7 +9,8 @@ from enova.core.spec.engine import Engine
 from enova.core.spec.gateway import Gateway
 from enova.core.spec.injection import Injection
 from enova.core.spec.model import Lora, Model
-from enova.core.spec.service import Budget, Placement, Rollout, Scaling, Service, Slo
+from enova.core.spec.scaling import Scaling
+from enova.core.spec.service import Budget, Placement, Rollout, Service, Slo
 from enova.core.spec.units import ByteSize, Duration, Money, Percent, Rate
 
 __all__ = [

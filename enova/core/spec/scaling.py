@@ -97,4 +97,4 @@ class Scaling(Section):
 
     def fewest_at(self, moment: datetime) -> int:
         """Return the fewest replicas at a moment, which knows its time zone."""
-        return max(self.min, *(window.min for window in self.schedule if window.holds(moment)), 1)
+        return max([self.min, *(window.min for window in self.schedule if window.holds(moment))])

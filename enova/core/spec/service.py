@@ -27,7 +27,7 @@ from enova.core.spec.fields import (
 from enova.core.spec.gateway import Gateway
 from enova.core.spec.injection import Injection
 from enova.core.spec.model import Model
-from enova.core.spec.scaling import Scaling as Scaling
+from enova.core.spec.scaling import Scaling
 from enova.core.spec.units import Duration, Money, Percent
 
 Words = Annotated[tuple[Word, ...], Strict(strict=False)]
