@@ -18,6 +18,7 @@ import pytest
 
 REQUIRED = os.environ.get("ENOVA_REQUIRE_DOCKER") == "1"
 VLLM_IMAGE = "enova/vllm-cpu:test"
+NO_ENGINE = "unix:///nonexistent/docker.sock"
 LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
@@ -79,6 +80,13 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     fail_if_skipped(report)
     return report
+
+
+@pytest.fixture(autouse=True)
+def engine_of_docker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the Docker of this machine from tests that do not ask for it: what else runs there is not theirs."""
+    if not any(request.node.get_closest_marker(mark) for mark in ("docker", "vllm")):
+        monkeypatch.setenv("DOCKER_HOST", NO_ENGINE)
 
 
 def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

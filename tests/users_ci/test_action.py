@@ -48,7 +48,7 @@ def runner(enova: Enova, github: GitHub, installed: Path) -> Runner:
 
 def kept(enova: Enova) -> dict[str, str]:
     """Return what a job has of this machine's environment: how to reach registries, and the state of this test."""
-    own = {"ENOVA_STATE_DIR", "HOME", "LANG", "SSL_CERT_FILE", "no_proxy", "NO_PROXY"}
+    own = {"DOCKER_HOST", "ENOVA_STATE_DIR", "HOME", "LANG", "SSL_CERT_FILE", "no_proxy", "NO_PROXY"}
     prefixes = ("PIP_", "UV_", "http_", "https_", "HTTP_", "HTTPS_")
     return {name: text for name, text in enova.env().items() if name in own or name.startswith(prefixes)}
 
