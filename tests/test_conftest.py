@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import NO_ENGINE
+
 pytest_plugins = ["pytester"]
 
-NO_ENGINE = "unix:///nonexistent/docker.sock"
 INI = "[pytest]\nmarkers =\n  docker: needs Docker\n  vllm: needs the real engine\n"
 
 
@@ -33,6 +35,10 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
         """
     )
     return pytester
+
+
+def test_the_docker_of_this_machine_is_hidden_from_tests_that_do_not_ask_for_it() -> None:
+    assert os.environ["DOCKER_HOST"] == NO_ENGINE
 
 
 def test_without_an_engine_docker_tests_are_left_out_and_the_summary_counts_them(suite: pytest.Pytester) -> None:

@@ -223,19 +223,24 @@ def test_a_repair_is_not_said_to_be_scaling(busy: Busy) -> None:
     assert (newest.cause, newest.why) == (Cause.REPAIR, "")
 
 
-def test_a_service_is_not_taken_to_start_as_slowly_as_another(busy: Busy) -> None:
+def start_slowly(busy: Busy, target: str, *, looks: int) -> None:
+    """Let a replica be starting for so many looks of 5 s, and then be there."""
     host, scaler = busy.watched.host, busy.watched.daemon.scaler
-    busy.watched.write("other", scaling=AUTO, slo=SLO, gateway="{port: 9300}")
-    busy.watched.settle()
-    slow = next(one for one in host.instances.values() if one.target == "other#0")
+    slow = next(one for one in host.instances.values() if one.target == target)
     host.instances[slow.runtime, slow.id] = replace(slow, health=Health.STARTING)
-    host.hung = {"other#0"}
-    for _ in range(80):
+    host.hung = {target}
+    for _ in range(looks):
         host.time_s += 5
         scaler.look()
     host.hung.clear()
-    scaler.look()
     host.instances[slow.runtime, slow.id] = slow
+
+
+def test_a_service_is_not_taken_to_start_as_slowly_as_another(busy: Busy) -> None:
+    busy.watched.write("other", scaling=AUTO, slo=SLO, gateway="{port: 9300}")
+    busy.watched.settle()
+    start_slowly(busy, "other#0", looks=80)
+    busy.watched.daemon.scaler.look()
     busy.serve(35.0, 60)
     reasons = [line for line in busy.watched.said if line.startswith("chat: scale")]
 
@@ -244,16 +249,8 @@ def test_a_service_is_not_taken_to_start_as_slowly_as_another(busy: Busy) -> Non
 
 
 def test_starts_are_taken_to_last_as_long_as_they_did(busy: Busy) -> None:
-    host, scaler = busy.watched.host, busy.watched.daemon.scaler
     busy.serve(15.0, 60)
-    slow = next(one for one in host.instances.values() if one.target == "chat#1")
-    host.instances[slow.runtime, slow.id] = replace(slow, health=Health.STARTING)
-    host.hung = {"chat#1"}
-    for _ in range(17):
-        host.time_s += 5
-        scaler.look()
-    host.hung.clear()
-    host.instances[slow.runtime, slow.id] = slow
+    start_slowly(busy, "chat#1", looks=17)
     said = len(busy.watched.said)
     busy.serve(55.0, 60)
 
